@@ -1,0 +1,1 @@
+"""Consequences: one module an action, each with one async method, `apply`."""

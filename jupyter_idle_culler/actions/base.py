@@ -1,0 +1,27 @@
+"""What every action is, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..core.model import Decision
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of an action: done or not, and a sentence for people that says what happened."""
+
+    ok: bool
+    detail: str
+
+
+class ActionRunner(Protocol):
+    """Carries out one kind of decision. Never raises for what it can foresee: `Outcome.ok` is False.
+
+    An exception is treated by the culler as a failed outcome.
+    """
+
+    name: str
+
+    async def apply(self, decision: Decision) -> Outcome: ...

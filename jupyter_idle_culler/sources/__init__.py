@@ -1,0 +1,1 @@
+"""Evidence: one module a source, each with one async method, `observe`."""

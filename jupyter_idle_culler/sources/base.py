@@ -1,0 +1,50 @@
+"""What every source is, and what it is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ..core.model import Observation, Resource, ResourceId
+from .procfs import ProcessTable
+
+
+@dataclass(frozen=True)
+class Look:
+    """One look at the machine: what all sources of this look share.
+
+    ``now`` is the instant of the look (monotonic seconds). ``processes`` is the process table, read
+    once a look off the event loop (None: this system has no readable ``/proc``, and
+    ``processes_error`` says why; both None: not Linux). ``resources`` are the kernels and terminals
+    that exist; it is empty while the kernels and terminals sources themselves are asked.
+    """
+
+    now: float
+    processes: ProcessTable | None = None
+    processes_error: str | None = None
+    resources: tuple[Resource, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a source saw: resources that it found (kernels, terminals) and observations."""
+
+    observations: tuple[Observation, ...] = ()
+    resources: tuple[Resource, ...] = field(default=())
+
+
+class Source(Protocol):
+    """A source of evidence. An exception from `observe` means that all it covers is unknown.
+
+    ``essential`` sources are never left out of a decision. ``limitations`` are what this source
+    cannot see on this system, in sentences for people (shown once at start and in explain).
+    """
+
+    name: str
+    covers: ResourceId
+    essential: bool
+
+    @property
+    def limitations(self) -> tuple[str, ...]: ...
+
+    async def observe(self, look: Look) -> Report: ...
