@@ -1,0 +1,59 @@
+"""What every test shares: an isolated environment, a server with the culler on, no silent skips."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+from traitlets.config import Config
+
+pytest_plugins = ("pytest_jupyter.jupyter_server",)
+
+_FOREIGN = ("AWS_", "JUPYTER_", "JUPYTERHUB_", "JPY_", "SAGEMAKER_")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add --no-skips: on in CI, where a missing program must not turn a row of tests off."""
+    parser.addoption(
+        "--no-skips",
+        action="store_true",
+        default=os.environ.get("CI") == "true",
+        help="a skipped test is a failed one (default where CI=true)",
+    )
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, None]:
+    """Turn a skip into a failure when --no-skips asks for it."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and item.config.getoption("--no-skips"):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and --no-skips forbids it: {reason}"
+
+
+@pytest.fixture(autouse=True)
+def isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give every test an environment without credentials and without settings of the machine."""
+    for name in list(os.environ):
+        if name.startswith(_FOREIGN) or name == "TIMEOUT_IN_MINS":
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+
+
+@pytest.fixture
+def jp_server_config() -> Config:
+    """Switch the extension on, and leave no route open to strangers."""
+    return Config(
+        {
+            "ServerApp": {
+                "jpserver_extensions": {"jupyter_idle_culler": True},
+                "allow_unauthenticated_access": False,
+            }
+        }
+    )
