@@ -21,6 +21,9 @@ class Kind(Enum):
     HOST = "host"
     EVERYTHING = "everything"
 
+    # Enum's own hash is Python code, and each look hashes thousands of ids; members are unique.
+    __hash__ = object.__hash__
+
 
 class ResourceId(NamedTuple):
     """Name one thing: a kernel by its id, a terminal by its name."""
@@ -29,7 +32,7 @@ class ResourceId(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        return self.name and f"{self.kind.value}:{self.name}" or self.kind.value
+        return f"{self.kind.value}:{self.name}" if self.name else self.kind.value
 
 
 HOST = ResourceId(Kind.HOST, "")
@@ -68,6 +71,9 @@ class Observation:
     An IDLE observation with ``at`` is evidence of activity at that moment. Where a time is known
     only to within some seconds, give the later bound.
 
+    ``essential`` speaks only of UNKNOWN: whether it holds for as long as it lasts, or may be left out
+    after `Policy.source_failure_grace_seconds`.
+
     ``detail`` is a phrase that a person reads after the resource's name ("cell running",
     "python train.py, 98 % CPU"). ``value``, ``threshold`` and ``unit`` are the figures behind the
     verdict, where it rests on one.
@@ -82,6 +88,7 @@ class Observation:
     value: Optional[float] = None
     threshold: Optional[float] = None
     unit: str = ""
+    essential: bool = True
 
 
 @dataclass(frozen=True)
@@ -114,14 +121,17 @@ class Resource:
 class SourceFailure:
     """A source that failed as a whole: whatever it covers is unknown.
 
-    ``essential`` sources (kernels, terminals, processes) are never left out of a decision, others
-    are after `Policy.source_failure_grace_seconds`.
+    ``covers`` with kind KERNEL or TERMINAL and an empty name is every one of them, and the host, which
+    cannot be idle while one of them is unknown. ``essential`` sources (kernels, terminals, processes)
+    are never left out of a decision, others are after `Policy.source_failure_grace_seconds`.
+    ``local_only``: it could only ever have spoken of resources with a process on this machine.
     """
 
     source: str
     covers: ResourceId
     essential: bool
     detail: str
+    local_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,13 +172,13 @@ class Action(Enum):
     STOP = "stop"
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What is to be done about one resource, and why.
 
-    ``evidence_at`` and ``evidence`` are the newest evidence (instant, phrase, source).
-    ``deadline`` is when the action falls due if no evidence comes (None: not while this lasts).
-    ``reason`` is a sentence for people.
+    ``evidence_at``, ``evidence`` and ``evidence_source`` are the newest evidence that counts.
+    ``deadline`` is when it will be culled or stopped if no evidence comes (None: not while things
+    stay as they are), ``look_at`` when the next decision about it is due. ``reason`` is a sentence
+    for people.
     """
 
     resource: ResourceId
@@ -179,17 +189,23 @@ class Decision:
     evidence: str = ""
     evidence_source: str = ""
     deadline: Optional[float] = None
+    look_at: Optional[float] = None
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """The newest evidence of each strength (``-math.inf``: none yet), and what it was."""
+class Mark(NamedTuple):
+    """One piece of evidence: when (``-math.inf``: never), which source, what it was."""
 
-    work: float = -math.inf
-    occupied: float = -math.inf
-    unattended: float = -math.inf
+    at: float = -math.inf
     source: str = ""
     detail: str = ""
+
+
+class Evidence(NamedTuple):
+    """The newest evidence of each strength."""
+
+    work: Mark = Mark()
+    occupied: Mark = Mark()
+    unattended: Mark = Mark()
 
 
 @dataclass(frozen=True)
@@ -202,7 +218,11 @@ class Warned:
 
 @dataclass(frozen=True)
 class State:
-    """What a decision must remember of the ones before it. Never outlives the server."""
+    """What a decision must remember of the ones before it. Never outlives the server.
+
+    ``evidence`` of HOST holds what is remembered of resources that are gone. ``unknown_since`` names
+    the sources that fail, and when each was first seen to.
+    """
 
     evidence: Mapping[ResourceId, Evidence] = field(default_factory=dict)
     unknown_since: Mapping[str, float] = field(default_factory=dict)
