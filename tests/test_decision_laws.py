@@ -1,0 +1,199 @@
+"""The laws that `decide` keeps for all inputs (DESIGN, section 3)."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_idle_culler.core.decision import decide
+from jupyter_idle_culler.core.model import (
+    HOST,
+    Action,
+    Decision,
+    Policy,
+    ResourceId,
+    Snapshot,
+    SourceFailure,
+    State,
+    Verdict,
+)
+
+from . import strategies as draw
+
+ENDS = {Action.CULL, Action.STOP}
+
+
+def run(
+    looks: list[tuple[float, Snapshot]], policy: Policy, state: State | None = None
+) -> list[tuple[float, dict[ResourceId, Decision]]]:
+    """Decide look after look, as the culler does."""
+    state = state or State()
+    made = []
+    for now, snapshot in looks:
+        decisions, state = decide(snapshot, policy, state, now)
+        made.append((now, {decision.resource: decision for decision in decisions}))
+    return made
+
+
+@st.composite
+def histories(draw_: st.DrawFn, with_unknown: bool = True) -> list[tuple[float, Snapshot]]:
+    """A history of looks: time goes on, evidence comes and goes."""
+    steps = draw_(st.lists(st.floats(0.1, 600), min_size=1, max_size=8))
+    now, looks = draw.NOW, []
+    for step in steps:
+        now += step
+        looks.append((now, draw_(draw.snapshots(with_unknown))))
+    return looks
+
+
+@given(draw.snapshots(), draw.policies, st.lists(draw.active_observations, min_size=1, max_size=3))
+def test_adding_active_evidence_never_turns_keep_into_cull(snapshot, policy, more):
+    """Whatever was kept without a piece of active evidence is kept with it."""
+    now = draw.NOW + 1
+    decisions, state = decide(snapshot, policy, State(), now)
+    again = replace(snapshot, observations=snapshot.observations + tuple(more))
+    # The second look at the same instant, so that a warning from the first may stand.
+    for start in (State(), state):
+        before = {d.resource: d for d in decide(snapshot, policy, start, now)[0]}
+        after = {d.resource: d for d in decide(again, policy, start, now)[0]}
+        for resource, decision in after.items():
+            if decision.action in ENDS:
+                assert before[resource].action in ENDS
+    assert len(decisions) == len(snapshot.resources) + 1
+
+
+@given(histories(), draw.policies, st.floats(0, 5000))
+def test_a_longer_timeout_never_culls_earlier(history, policy, extra):
+    """With every timeout longer by the same, nothing ends at a look at which it was kept before."""
+    longer = replace(
+        policy,
+        kernel_timeout_seconds=policy.kernel_timeout_seconds + extra,
+        terminal_timeout_seconds=policy.terminal_timeout_seconds + extra,
+        host_timeout_seconds=policy.host_timeout_seconds + extra,
+    )
+    short, long = run(history, policy), run(history, longer)
+    for (_, shorter), (_, other) in zip(short, long, strict=True):
+        for resource, decision in other.items():
+            if decision.action in ENDS:
+                assert shorter[resource].action in ENDS
+
+
+@given(histories(), draw.policies)
+def test_no_host_stop_without_a_warning_that_stood_its_time(history, policy):
+    """Each stop was preceded by a warning that stood, uncancelled, for the warning time."""
+    warned_at = None
+    for now, decisions in run(history, policy):
+        action = decisions[HOST].action
+        if action is Action.WARN:
+            warned_at = now
+        elif action is Action.CANCEL_WARNING:
+            warned_at = None
+        elif action is Action.STOP:
+            stands = min(policy.warning_seconds, policy.host_timeout_seconds / 2)
+            assert warned_at is not None
+            assert now >= warned_at + stands
+
+
+@given(draw.snapshots(), draw.policies, st.randoms(use_true_random=False))
+def test_the_order_of_observations_is_irrelevant(snapshot, policy, rng: random.Random):
+    """Shuffled parts give the same decisions and the same state."""
+
+    def shuffled(parts):
+        return tuple(rng.sample(parts, len(parts)))
+
+    other = replace(
+        snapshot,
+        resources=shuffled(snapshot.resources),
+        observations=shuffled(snapshot.observations),
+        failures=shuffled(snapshot.failures),
+    )
+    one, state = decide(snapshot, policy, State(), draw.NOW)
+    two, other_state = decide(other, policy, State(), draw.NOW)
+    assert set(one) == set(two)
+    assert state == other_state
+
+
+@given(histories(with_unknown=False), draw.policies, st.floats(-500, 1e6))
+def test_only_differences_of_instants_count(history, policy, offset):
+    """The same history on a clock with another zero gives the same actions: no absolute time is read.
+
+    Together with the fact that `core` imports no clock this is why a jump of the wall clock changes
+    nothing.
+    """
+    offset = float(round(offset))
+
+    def moved(snapshot: Snapshot) -> Snapshot:
+        return replace(
+            snapshot,
+            server_started_at=snapshot.server_started_at + offset,
+            resources=tuple(
+                replace(r, started_at=r.started_at + offset) for r in snapshot.resources
+            ),
+            observations=tuple(
+                replace(o, at=None if o.at is None else o.at + offset)
+                for o in snapshot.observations
+            ),
+        )
+
+    there = [(now + offset, moved(snapshot)) for now, snapshot in history]
+    for (now, here), (_, other) in zip(run(history, policy), run(there, policy), strict=True):
+        for resource, decision in here.items():
+            due = decision.look_at
+            if due is not None and math.isclose(due, now, rel_tol=0, abs_tol=1e-3):
+                return  # at the very deadline the float sums may round either way
+            assert other[resource].action is decision.action
+
+
+@given(histories(), draw.policies)
+def test_what_is_active_is_never_ended(history, policy):
+    """An active verdict and an end exclude each other, except for the dead."""
+    for (_, decisions), (_, snapshot) in zip(run(history, policy), history, strict=True):
+        dead = {r.id for r in snapshot.resources if r.dead}
+        for resource, decision in decisions.items():
+            if decision.action in ENDS and resource not in dead:
+                assert decision.verdict is Verdict.IDLE
+
+
+@given(draw.snapshots(), draw.policies, draw.failures)
+def test_unknown_never_supports_culling(snapshot, policy, failure: SourceFailure):
+    """Adding a failure ends nothing that was kept without it."""
+    policy = replace(policy, cull_on_unknown=False)
+    before = {d.resource: d for d in decide(snapshot, policy, State(), draw.NOW)[0]}
+    failing = replace(snapshot, failures=(*snapshot.failures, failure))
+    after = {d.resource: d for d in decide(failing, policy, State(), draw.NOW)[0]}
+    for resource, decision in after.items():
+        if decision.action in ENDS:
+            assert before[resource].action in ENDS
+
+
+@given(histories(), draw.policies)
+def test_an_end_comes_only_after_its_deadline_and_its_timeout(history, policy):
+    """Nothing ends before the newest evidence that was seen is its whole timeout old."""
+    for now, decisions in run(history, policy):
+        for decision in decisions.values():
+            if decision.action in ENDS and decision.deadline is not None:
+                assert now >= decision.deadline
+                assert decision.deadline > decision.evidence_at or policy.host_timeout_seconds == 0
+
+
+@given(histories(with_unknown=False), draw.policies)
+def test_a_deadline_shown_is_kept_when_nothing_new_is_seen(history, policy):
+    """Looking again exactly at the shown deadline, with no new evidence, brings the end."""
+    state, decisions = State(), ()
+    for now, snapshot in history:
+        decisions, state = decide(snapshot, policy, state, now)
+    snapshot = replace(history[-1][1], observations=())
+    policy = replace(policy, ignore_connections=True)
+    snapshot = replace(
+        snapshot, resources=tuple(replace(r, hold_host=False) for r in snapshot.resources)
+    )
+    decisions, state = decide(snapshot, policy, state, history[-1][0] + 0.001)
+    for decision in decisions:
+        if decision.deadline is not None and decision.resource is not HOST:
+            later, _ = decide(snapshot, policy, state, max(decision.deadline, history[-1][0] + 1))
+            (same,) = [d for d in later if d.resource == decision.resource]
+            assert same.action is Action.CULL
