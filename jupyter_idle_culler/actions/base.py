@@ -10,10 +10,16 @@ from ..core.model import Decision
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of an action: done or not, and a sentence for people that says what happened."""
+    """What became of an action: done or not, and a sentence for people that says what happened.
+
+    ``withdrawn``: nothing was done because new evidence came in between; that is no failure.
+    ``retry_in_seconds``: when to try again after a failure (None: the usual growing pauses).
+    """
 
     ok: bool
     detail: str
+    withdrawn: bool = False
+    retry_in_seconds: float | None = None
 
 
 class ActionRunner(Protocol):

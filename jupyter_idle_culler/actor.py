@@ -1,0 +1,128 @@
+"""Carry decisions out: once, one at a time for each resource, again after a failure, never silently."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from .actions.base import ActionRunner, Outcome
+from .core.decision import duration
+from .core.model import Decision, Kind, ResourceId
+
+FIRST_PAUSE_SECONDS = 10.0
+LONGEST_PAUSE_SECONDS = 900.0
+
+Told = Callable[[Decision], Awaitable[None]]
+ToldOutcome = Callable[[Decision, Outcome], Awaitable[None]]
+
+
+@dataclass
+class Failure:
+    """An action that failed: how often, what it said, when it may be tried again."""
+
+    count: int
+    detail: str
+    since: float
+    retry_at: float
+
+
+@dataclass
+class Actor:
+    """Carries out decisions.
+
+    ``before`` is awaited before anything is done (the record is written first), ``after`` when it is
+    known what became of it.
+    """
+
+    runners: Mapping[Kind, ActionRunner]
+    clock: Callable[[], float]
+    before: Told
+    after: ToldOutcome
+    log: logging.Logger
+    dry_run: bool = False
+    failures: dict[ResourceId, Failure] = field(default_factory=dict)
+    _running: dict[ResourceId, asyncio.Task[None]] = field(default_factory=dict)
+    _done_for: dict[ResourceId, float] = field(default_factory=dict)
+
+    @property
+    def running(self) -> frozenset[ResourceId]:
+        """What is being acted on just now."""
+        return frozenset(self._running)
+
+    def may_act(self, decision: Decision, now: float) -> bool:
+        """Say whether to act on this now: not while it runs, not twice for the same idleness."""
+        resource = decision.resource
+        if resource in self._running or decision.resource.kind not in self.runners:
+            return False
+        if self._done_for.get(resource) == decision.evidence_at:
+            return False
+        failure = self.failures.get(resource)
+        return failure is None or now >= failure.retry_at
+
+    def retry_at(self, resource: ResourceId) -> float | None:
+        """Return when a failed action on this resource will be tried again."""
+        failure = self.failures.get(resource)
+        return None if failure is None else failure.retry_at
+
+    def is_settled(self, decision: Decision) -> bool:
+        """Say whether this idleness was already dealt with (done, or shown in a dry run)."""
+        return self._done_for.get(decision.resource) == decision.evidence_at
+
+    def begin(self, decision: Decision) -> asyncio.Task[None]:
+        """Start to carry a decision out; the loop goes on meanwhile."""
+        task = asyncio.create_task(
+            self._carry_out(decision), name=f"idle-culler {decision.action.value}"
+        )
+        self._running[decision.resource] = task
+        task.add_done_callback(lambda _: self._running.pop(decision.resource, None))
+        return task
+
+    def forget(self, existing: frozenset[ResourceId]) -> None:
+        """Drop what is remembered of resources that are gone."""
+        for memory in (self.failures, self._done_for):
+            for resource in [r for r in memory if r.kind is not Kind.HOST and r not in existing]:
+                del memory[resource]
+
+    async def close(self) -> None:
+        """Cancel what still runs and wait for it."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _carry_out(self, decision: Decision) -> None:
+        await self.before(decision)
+        if self.dry_run:
+            outcome = Outcome(True, "dry run: nothing was changed")
+        else:
+            try:
+                outcome = await self.runners[decision.resource.kind].apply(decision)
+            except Exception as error:
+                self.log.exception("Idle culler: %s failed", decision.action.value)
+                outcome = Outcome(False, f"{type(error).__name__}: {error}")
+        self._settle(decision, outcome)
+        await self.after(decision, outcome)
+
+    def _settle(self, decision: Decision, outcome: Outcome) -> None:
+        resource, now = decision.resource, self.clock()
+        if outcome.ok:
+            self.failures.pop(resource, None)
+            self._done_for[resource] = decision.evidence_at
+        elif not outcome.withdrawn:
+            known = self.failures.get(resource)
+            count = known.count + 1 if known else 1
+            pause = outcome.retry_in_seconds
+            if pause is None:
+                pause = min(FIRST_PAUSE_SECONDS * 2 ** (count - 1), LONGEST_PAUSE_SECONDS)
+            self.failures[resource] = Failure(
+                count, outcome.detail, known.since if known else now, now + pause
+            )
+            self.log.error(
+                "Idle culler: could not %s %s: %s. Trying again in %s.",
+                decision.action.value,
+                resource,
+                outcome.detail,
+                duration(pause),
+            )
