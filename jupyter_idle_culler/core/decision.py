@@ -200,24 +200,31 @@ def _about(
     is_terminal = resource.id.kind is Kind.TERMINAL
     if timeout is None:
         timeout = policy.terminal_timeout_seconds if is_terminal else policy.kernel_timeout_seconds
-    action, verdict, deadline = Action.KEEP, Verdict.IDLE, None
+    if is_terminal and not policy.cull_terminals:
+        timeout = math.inf
+    action, verdict, deadline, look_at = Action.KEEP, Verdict.IDLE, None, _later(now, timeout)
     if resource.dead:
         action, reason = Action.CULL, "its process has ended and will not be restarted"
     elif evidence.at >= now:
         verdict, reason = Verdict.ACTIVE, evidence.detail
     elif why_unknown is not None:
         verdict, reason = Verdict.UNKNOWN, "kept, because it cannot be seen: " + why_unknown
-    elif timeout == math.inf or (is_terminal and not policy.cull_terminals):
+    elif timeout == math.inf:
         reason = "idle for {}; never culled".format(duration(now - evidence.at))
     else:
-        deadline = evidence.at + timeout
+        deadline = look_at = evidence.at + timeout
         if now >= deadline:
             action = Action.CULL
         reason = "idle for {} of {}".format(duration(now - evidence.at), duration(timeout))
     return Decision(
         resource.id, action, verdict, reason, evidence.at, evidence.detail, evidence.source,
-        deadline, deadline,
+        deadline, look_at,
     )  # fmt: skip
+
+
+def _later(now: float, seconds: float) -> Optional[float]:
+    """Return when an idleness that began right now could first fall due."""
+    return None if seconds == math.inf else now + seconds
 
 
 def _about_host(
@@ -229,19 +236,20 @@ def _about_host(
     now: float,
 ) -> Tuple[Decision, Optional[Warned]]:
     """Decide about the host: warn, let the warning stand its time, then stop."""
-    timeout = policy.host_timeout_seconds
-    action, verdict, deadline, look_at = Action.KEEP, Verdict.IDLE, None, None
+    timeout = policy.host_timeout_seconds if policy.host_stops else math.inf
+    warning = min(policy.warning_seconds, timeout / 2)
+    action, verdict, deadline = Action.KEEP, Verdict.IDLE, None
+    look_at = _later(now, timeout - warning)
     idle = "idle for {}".format(duration(now - evidence.at))
     standing = None
     if evidence.at >= now:
         verdict, reason = Verdict.ACTIVE, evidence.detail
     elif why_unknown is not None:
         verdict, reason = Verdict.UNKNOWN, "kept, because it cannot be seen: " + why_unknown
-    elif not policy.host_stops or timeout == math.inf:
+    elif timeout == math.inf:
         reason = idle + "; never stopped"
     else:
         reason = "{} of {}".format(idle, duration(timeout))
-        warning = min(policy.warning_seconds, timeout / 2)
         grace = min(policy.startup_grace_seconds, timeout / 2)
         deadline = max(evidence.at + timeout, started_at + grace)
         look_at = deadline - warning

@@ -177,7 +177,8 @@ class Decision(NamedTuple):
 
     ``evidence_at``, ``evidence`` and ``evidence_source`` are the newest evidence that counts.
     ``deadline`` is when it will be culled or stopped if no evidence comes (None: not while things
-    stay as they are), ``look_at`` when the next decision about it is due. ``reason`` is a sentence
+    stay as they are), ``look_at`` the
+    earliest instant at which something can fall due. ``reason`` is a sentence
     for people.
     """
 
