@@ -19,10 +19,11 @@ SOURCE_TIME_LIMIT_SECONDS = 5.0
 
 @dataclass
 class SourceHealth:
-    """How one source fares: since when it fails (clock instant), and what it said."""
+    """How one source fares: since when it fails (clock instant), what it said, how long it took."""
 
     failing_since: float | None = None
     detail: str = ""
+    look_seconds: float | None = None
 
 
 @dataclass
@@ -119,6 +120,7 @@ class Observer:
 
     async def _ask_one(self, source: Source, look: Look) -> Report | str:
         """Return what the source saw, or why it could not see."""
+        began = time.monotonic()
         try:
             report = await asyncio.wait_for(source.observe(look), self.time_limit_seconds)
         except asyncio.TimeoutError:
@@ -127,6 +129,7 @@ class Observer:
             self.log.debug("source %s failed", source.name, exc_info=True)
             return self._failed(source, str(error) or type(error).__name__)
         health = self.health.setdefault(source.name, SourceHealth())
+        health.look_seconds = time.monotonic() - began
         if health.failing_since is not None:
             self.log.warning("Idle culler: source %r works again.", source.name)
             health.failing_since = None

@@ -1,0 +1,203 @@
+"""The loop: observe, decide, record, look again, act; sleep until the next deadline."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .actions.base import Outcome
+from .actor import Actor
+from .clock import AwakeClock
+from .core.decision import decide
+from .core.model import Action, Decision, Policy, ResourceId, Snapshot, State
+from .observer import Observer
+
+EARLY_LOOK_SECONDS = 1.5
+"""How long before a deadline to look: so the last look has a short window to compare with."""
+
+SHORTEST_PAUSE_SECONDS = 0.1
+RESTART_PAUSE_SECONDS = 5.0
+_ENDS = frozenset({Action.CULL, Action.STOP})
+
+
+class Records(Protocol):
+    """Where everything is written down, before it is announced. Never raises."""
+
+    async def looked(self, snapshot: Snapshot, decisions: Sequence[Decision], now: float) -> None:
+        """Record what changed since the last look."""
+
+    async def decided(self, decisions: Iterable[Decision]) -> None:
+        """Record and announce what is about to be done."""
+
+    async def settled(self, decision: Decision, outcome: Outcome) -> None:
+        """Record and announce what became of it."""
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What the last look saw and what was decided from it."""
+
+    at: float
+    snapshot: Snapshot
+    decisions: tuple[Decision, ...]
+    state: State
+    policy: Policy
+
+
+class Culler:
+    """Runs the loop. One step that fails never ends it; a loop that dies is started again, loudly.
+
+    ``on_warning`` is awaited when a host warning begins to stand. ``on_look`` is called after each
+    look.
+    """
+
+    def __init__(
+        self,
+        *,
+        observer: Observer,
+        actor: Actor,
+        policy: Policy,
+        clock: AwakeClock,
+        records: Records,
+        log: logging.Logger,
+        check_interval_seconds: float = 60.0,
+        on_warning: Callable[[Decision], object] = lambda _: None,
+        on_look: Callable[[Looked], object] = lambda _: None,
+    ) -> None:
+        self.observer = observer
+        self.actor = actor
+        self.policy = policy
+        self.clock = clock
+        self.records = records
+        self.log = log
+        self.check_interval_seconds = check_interval_seconds
+        self.last: Looked | None = None
+        self.problem: str | None = None
+        self._on_warning = on_warning
+        self._on_look = on_look
+        self._state = State()
+        self._poked = asyncio.Event()
+        self._looking = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look. Call on the running event loop."""
+        self._task = asyncio.create_task(self._supervise(), name="idle-culler loop")
+
+    async def stop(self) -> None:
+        """End the loop and wait until nothing of it runs any more."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self.actor.close()
+        self.observer.close()
+
+    def poke(self) -> None:
+        """Look soon: something was asked for, or happened, that may change what is decided."""
+        self._poked.set()
+
+    async def look(self) -> Looked:
+        """Look at everything and decide; nothing is carried out yet."""
+        async with self._looking:
+            snapshot = await self.observer.look()
+            now = self.clock.now()
+            decisions, self._state = decide(snapshot, self.policy, self._state, now)
+            looked = Looked(now, snapshot, decisions, self._state, self.policy)
+            self.last = looked
+            self.actor.forget(frozenset(resource.id for resource in snapshot.resources))
+            await self.records.looked(snapshot, decisions, now)
+            await self._tell_of_warnings(decisions)
+            self._on_look(looked)
+            return looked
+
+    async def still_due(self, resource: ResourceId) -> bool:
+        """Look again, and say whether this is still to be ended."""
+        looked = await self.look()
+        return any(d.resource == resource and d.action in _ENDS for d in looked.decisions)
+
+    async def step(self) -> None:
+        """Look; where something is due, record it, look again, and begin what is still due."""
+        due = self._due(await self.look())
+        if not due:
+            return
+        await self.records.decided(due)
+        again = {decision.resource: decision for decision in self._due(await self.look())}
+        for decision in due:
+            if decision.resource in again:
+                self.actor.begin(again[decision.resource])
+            else:
+                outcome = Outcome(False, "new evidence came in between", withdrawn=True)
+                await self.records.settled(decision, outcome)
+
+    def next_pause(self) -> float:
+        """Return for how many seconds nothing can fall due, at most the check interval."""
+        looked, now = self.last, self.clock.now()
+        longest = min(
+            self.check_interval_seconds,
+            self.policy.kernel_timeout_seconds,
+            self.policy.terminal_timeout_seconds,
+        )
+        if looked is None:
+            return longest
+        due = now + longest
+        for decision in looked.decisions:
+            at = decision.look_at
+            if decision.action in _ENDS:
+                at = self.actor.retry_at(decision.resource)
+                if decision.resource in self.actor.running or self.actor.is_settled(decision):
+                    at = None
+            if at is not None and at < due + EARLY_LOOK_SECONDS:
+                early = at - EARLY_LOOK_SECONDS
+                due = min(due, early if early > now else at)
+        return max(due - now, SHORTEST_PAUSE_SECONDS)
+
+    def _due(self, looked: Looked) -> list[Decision]:
+        return [
+            decision
+            for decision in looked.decisions
+            if decision.action in _ENDS and self.actor.may_act(decision, looked.at)
+        ]
+
+    async def _tell_of_warnings(self, decisions: Iterable[Decision]) -> None:
+        for decision in decisions:
+            if decision.action in (Action.WARN, Action.CANCEL_WARNING):
+                await self.records.decided([decision])
+            if decision.action is Action.WARN:
+                result = self._on_warning(decision)
+                if asyncio.iscoroutine(result):
+                    await result
+
+    async def _run(self) -> None:
+        while True:
+            self._poked.clear()
+            try:
+                await self.step()
+            except Exception as error:
+                self.problem = f"a look failed: {type(error).__name__}: {error}"
+                self.log.exception("Idle culler: a look failed; nothing was culled by it.")
+            else:
+                self.problem = None
+            pause = self.next_pause()
+            await self._sleep(pause)
+
+    async def _sleep(self, seconds: float) -> None:
+        began = self.clock.now()
+        try:
+            await asyncio.wait_for(self._poked.wait(), seconds)
+        except asyncio.TimeoutError:
+            self.clock.note_wait(planned_seconds=seconds, began=began)
+
+    async def _supervise(self) -> None:
+        while True:
+            try:
+                await self._run()
+            except Exception as error:
+                self.problem = f"the loop died: {type(error).__name__}: {error}"
+                self.log.exception(
+                    "Idle culler: the loop died and starts again in %g s; nothing is culled meanwhile.",
+                    RESTART_PAUSE_SECONDS,
+                )
+                await asyncio.sleep(RESTART_PAUSE_SECONDS)

@@ -1,0 +1,251 @@
+"""Say how everything stands, from the last look and what was asked for: no look, no file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from . import status as view
+from ._version import __version__
+from .actor import Actor
+from .clock import AwakeClock
+from .core.decision import duration
+from .core.model import (
+    HOST,
+    Decision,
+    Kind,
+    Policy,
+    Resource,
+    Verdict,
+)
+from .culler import Looked
+from .observer import Observer
+
+
+def minutes(seconds: float) -> float | None:
+    """Return minutes, None for never."""
+    return None if seconds == math.inf else seconds / 60
+
+
+@dataclass
+class StatusView:
+    """Puts the culler's state into the shapes of `status`. ``stop_action`` is as it was resolved."""
+
+    clock: AwakeClock
+    observer: Observer
+    actor: Actor
+    stop_action: str
+    dry_run: bool
+
+    def status(
+        self,
+        looked: Looked | None,
+        policy: view.PolicySummary,
+        keep_alives: Sequence[view.KeepAlive],
+        problems: Sequence[view.Problem],
+    ) -> view.Status:
+        """Return the whole status; before the first look, one that knows of nothing."""
+        now = self.clock.now()
+        decisions = looked.decisions if looked else ()
+        resources = {r.id: r for r in looked.snapshot.resources} if looked else {}
+        by_kind: dict[Kind, list[view.ResourceStatus]] = {Kind.KERNEL: [], Kind.TERMINAL: []}
+        for decision in decisions:
+            if decision.resource in resources:
+                shown = self._resource(decision, resources[decision.resource], now)
+                by_kind[decision.resource.kind].append(shown)
+        return view.Status(
+            time=self.clock.utc_now(),
+            version=__version__,
+            dry_run=self.dry_run,
+            host=self._host(looked, now),
+            policy=policy,
+            kernels=tuple(by_kind[Kind.KERNEL]),
+            terminals=tuple(by_kind[Kind.TERMINAL]),
+            keep_alives=tuple(keep_alives),
+            next=self._next(decisions, now),
+            health=self._health(problems, now),
+        )
+
+    def explain(
+        self, status: view.Status, looked: Looked | None, other_cullers: Sequence[str]
+    ) -> view.Explanation:
+        """Return why: every observation of the last look, and what would happen."""
+        now = self.clock.now()
+        observations = looked.snapshot.observations if looked else ()
+        return view.Explanation(
+            status=status,
+            observations=tuple(
+                view.ObservationReport(
+                    resource=str(seen.resource),
+                    source=seen.source,
+                    verdict=seen.verdict.value,
+                    strength=seen.strength.value,
+                    detail=seen.detail,
+                    at=None if seen.at is None else self.clock.to_utc(seen.at),
+                    age_seconds=None if seen.at is None else max(0.0, now - seen.at),
+                    value=seen.value,
+                    threshold=seen.threshold,
+                    unit=seen.unit,
+                )
+                for seen in observations
+            ),
+            sources=tuple(self._source(source) for source in self.observer.sources),
+            limitations=self.observer.limitations,
+            other_cullers=tuple(other_cullers),
+            would_happen=tuple(self._would_happen(looked, now)),
+        )
+
+    def _evidence(self, decision: Decision, now: float) -> view.Evidence:
+        return view.Evidence(
+            at=self.clock.to_utc(decision.evidence_at),
+            age_seconds=max(0.0, now - decision.evidence_at),
+            source=decision.evidence_source,
+            detail=decision.evidence,
+        )
+
+    def _resource(self, decision: Decision, resource: Resource, now: float) -> view.ResourceStatus:
+        deadline = decision.deadline
+        return view.ResourceStatus(
+            id=decision.resource.name,
+            label=resource.label or decision.resource.name,
+            verdict=decision.verdict.value,
+            reason=decision.reason,
+            evidence=self._evidence(decision, now),
+            culled_in_seconds=None if deadline is None else max(0.0, deadline - now),
+            culled_at=None if deadline is None else self.clock.to_utc(deadline),
+            facts=resource.facts,
+        )
+
+    def _host(self, looked: Looked | None, now: float) -> view.HostStatus:
+        if looked is None:
+            started = self.observer.server_started_at
+            unseen = view.Evidence(self.clock.to_utc(started), now - started, "start", "started")
+            return view.HostStatus("unknown", "not looked yet", unseen, self.stop_action)
+        decision = looked.decisions[-1]
+        status = view.HostStatus(
+            verdict=decision.verdict.value,
+            reason=decision.reason,
+            evidence=self._evidence(decision, now),
+            stop_action=self.stop_action,
+            active=self._at_work(looked),
+        )
+        if decision.deadline is None:
+            return status
+        remaining = max(0.0, decision.deadline - now)
+        warned = looked.state.warned
+        return replace(
+            status,
+            stops_in_seconds=remaining,
+            stops_at=self.clock.to_utc(decision.deadline),
+            warning=None
+            if warned is None
+            else view.WarningStatus(
+                since=self.clock.to_utc(warned.since),
+                ends_in_seconds=remaining,
+                stops_at=self.clock.to_utc(decision.deadline),
+            ),
+        )
+
+    @staticmethod
+    def _at_work(looked: Looked) -> tuple[str, ...]:
+        """Name what is active now, most telling first."""
+        labels = {r.id: r.label or r.id.name for r in looked.snapshot.resources}
+        names = [
+            labels[decision.resource]
+            for decision in looked.decisions
+            if decision.verdict is Verdict.ACTIVE and decision.resource in labels
+        ]
+        names += [
+            seen.detail
+            for seen in looked.snapshot.observations
+            if seen.resource == HOST and seen.verdict is Verdict.ACTIVE and seen.detail
+        ]
+        return tuple(dict.fromkeys(names))
+
+    def _next(self, decisions: Sequence[Decision], now: float) -> view.NextStep | None:
+        due = [
+            (decision.look_at, decision)
+            for decision in decisions
+            if decision.deadline is not None and decision.look_at is not None
+        ]
+        if not due:
+            return None
+        at, decision = min(due, key=lambda pair: (pair[0], str(pair[1].resource)))
+        action = "cull"
+        if decision.resource == HOST:
+            action = "stop" if decision.look_at == decision.deadline else "warn"
+        return view.NextStep(
+            str(decision.resource), action, max(0.0, at - now), self.clock.to_utc(at)
+        )
+
+    def _source(self, source: object) -> view.SourceReport:
+        name = getattr(source, "name", "")
+        health = self.observer.health.get(name)
+        failing = health is not None and health.failing_since is not None
+        return view.SourceReport(
+            name=name,
+            covers=str(getattr(source, "covers", "")),
+            essential=bool(getattr(source, "essential", True)),
+            ok=not failing,
+            detail=health.detail if health is not None and failing else "",
+            since=self.clock.to_utc(health.failing_since)
+            if health is not None and health.failing_since is not None
+            else None,
+            look_seconds=health.look_seconds if health is not None else None,
+        )
+
+    def _health(self, problems: Sequence[view.Problem], now: float) -> view.Health:
+        found = list(problems)
+        unhealthy = bool(found)
+        for name, health in self.observer.health.items():
+            if health.failing_since is not None:
+                mend = "what it cannot see is kept; see the server log"
+                since = self.clock.to_utc(health.failing_since)
+                found.append(view.Problem(name, since, health.detail, mend))
+        for resource, failure in self.actor.failures.items():
+            unhealthy = True
+            mend = f"tried again in {duration(max(0.0, failure.retry_at - now))}"
+            since = self.clock.to_utc(failure.since)
+            found.append(view.Problem(str(resource), since, failure.detail, mend))
+        if not found:
+            return view.Health()
+        return view.Health("unhealthy" if unhealthy else "degraded", tuple(found))
+
+    def _would_happen(self, looked: Looked | None, now: float) -> list[str]:
+        if looked is None:
+            return []
+        labels = {r.id: r.label or str(r.id) for r in looked.snapshot.resources}
+        pretend = " (dry run: nothing would be changed)" if self.dry_run else ""
+        sentences = []
+        for decision in looked.decisions:
+            if decision.deadline is None:
+                continue
+            name = labels.get(decision.resource, "this host")
+            verb = "stop" if decision.resource == HOST else "be culled"
+            when = duration(max(0.0, decision.deadline - now))
+            sentences.append(f"{name} will {verb} in {when} unless something happens{pretend}")
+        return sentences
+
+
+def policy_summary(
+    policy: Policy,
+    *,
+    min_timeout_minutes: float | None,
+    max_timeout_minutes: float | None,
+    max_keep_alive_minutes: float,
+) -> view.PolicySummary:
+    """Return the times in force and the bounds."""
+    return view.PolicySummary(
+        kernel_timeout_minutes=minutes(policy.kernel_timeout_seconds),
+        terminal_timeout_minutes=minutes(policy.terminal_timeout_seconds),
+        host_timeout_minutes=minutes(policy.host_timeout_seconds) if policy.host_stops else None,
+        warning_minutes=policy.warning_seconds / 60,
+        min_timeout_minutes=min_timeout_minutes,
+        max_timeout_minutes=max_timeout_minutes,
+        max_keep_alive_minutes=max_keep_alive_minutes,
+        max_unattended_minutes=minutes(policy.max_unattended_seconds),
+    )
+
+
+

@@ -1,0 +1,49 @@
+"""Stop the host: the command before it, a last look, what runs on it, then the stop itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from .actions.base import ActionRunner, Outcome
+from .actions.run_command import PreStop
+from .core.model import HOST, Decision, ResourceId
+
+
+@dataclass
+class HostStop:
+    """Stops the host as `stop_action` says.
+
+    ``still_due`` looks again (the command before a stop may take its time). ``end_resources`` ends
+    every kernel and terminal first, where the stop itself would not spare detached jobs (None: the
+    stop ends the machine, or may be refused, and then nothing must have been lost).
+    """
+
+    stop: ActionRunner
+    still_due: Callable[[ResourceId], Awaitable[bool]]
+    pre_stop: PreStop | None = None
+    end_resources: Callable[[], Awaitable[None]] | None = None
+    name: str = "stop"
+
+    async def apply(self, decision: Decision) -> Outcome:
+        """Stop because of idleness: evidence that arrives before the very end wins."""
+        if self.pre_stop is not None:
+            before = await self.pre_stop.run()
+            if not before.ok and not before.gave_up:
+                return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
+            if not await self.still_due(HOST):
+                return Outcome(False, "new evidence came in before the stop", withdrawn=True)
+        return await self._stop(decision)
+
+    async def stop_now(self, decision: Decision) -> Outcome:
+        """Stop because a person asked for it: the command before still runs, and may put it off."""
+        if self.pre_stop is not None:
+            before = await self.pre_stop.run()
+            if not before.ok and not before.gave_up:
+                return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
+        return await self._stop(decision)
+
+    async def _stop(self, decision: Decision) -> Outcome:
+        if self.end_resources is not None:
+            await self.end_resources()
+        return await self.stop.apply(decision)
