@@ -1,4 +1,4 @@
-"""Carry decisions out: once, one at a time for each resource, again after a failure, never silently."""
+"""Carry decisions out: one at a time for each resource, once, and again after a failure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from .core.model import Decision, Kind, ResourceId
 
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 900.0
-
-Told = Callable[[Decision], Awaitable[None]]
-ToldOutcome = Callable[[Decision, Outcome], Awaitable[None]]
 
 
 @dataclass
@@ -32,14 +29,12 @@ class Failure:
 class Actor:
     """Carries out decisions.
 
-    ``before`` is awaited before anything is done (the record is written first), ``after`` when it is
-    known what became of it.
+    ``settled`` is awaited when it is known what became of one.
     """
 
     runners: Mapping[Kind, ActionRunner]
     clock: Callable[[], float]
-    before: Told
-    after: ToldOutcome
+    settled: Callable[[Decision, Outcome], Awaitable[None]]
     log: logging.Logger
     dry_run: bool = False
     failures: dict[ResourceId, Failure] = field(default_factory=dict)
@@ -93,7 +88,6 @@ class Actor:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _carry_out(self, decision: Decision) -> None:
-        await self.before(decision)
         if self.dry_run:
             outcome = Outcome(True, "dry run: nothing was changed")
         else:
@@ -103,7 +97,7 @@ class Actor:
                 self.log.exception("Idle culler: %s failed", decision.action.value)
                 outcome = Outcome(False, f"{type(error).__name__}: {error}")
         self._settle(decision, outcome)
-        await self.after(decision, outcome)
+        await self.settled(decision, outcome)
 
     def _settle(self, decision: Decision, outcome: Outcome) -> None:
         resource, now = decision.resource, self.clock()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from .actions.base import Outcome
@@ -19,6 +20,9 @@ EARLY_LOOK_SECONDS = 1.5
 """How long before a deadline to look: so the last look has a short window to compare with."""
 
 SHORTEST_PAUSE_SECONDS = 0.1
+LONGEST_STEP_SECONDS = 60.0
+"""What takes longer between two readings of the clock was a sleep of the machine, not our doing."""
+
 RESTART_PAUSE_SECONDS = 5.0
 _ENDS = frozenset({Action.CULL, Action.STOP})
 
@@ -47,6 +51,7 @@ class Looked:
     policy: Policy
 
 
+@dataclass
 class Culler:
     """Runs the loop. One step that fails never ends it; a loop that dies is started again, loudly.
 
@@ -54,34 +59,21 @@ class Culler:
     look.
     """
 
-    def __init__(
-        self,
-        *,
-        observer: Observer,
-        actor: Actor,
-        policy: Policy,
-        clock: AwakeClock,
-        records: Records,
-        log: logging.Logger,
-        check_interval_seconds: float = 60.0,
-        on_warning: Callable[[Decision], object] = lambda _: None,
-        on_look: Callable[[Looked], object] = lambda _: None,
-    ) -> None:
-        self.observer = observer
-        self.actor = actor
-        self.policy = policy
-        self.clock = clock
-        self.records = records
-        self.log = log
-        self.check_interval_seconds = check_interval_seconds
-        self.last: Looked | None = None
-        self.problem: str | None = None
-        self._on_warning = on_warning
-        self._on_look = on_look
-        self._state = State()
-        self._poked = asyncio.Event()
-        self._looking = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
+    observer: Observer
+    actor: Actor
+    policy: Policy
+    clock: AwakeClock
+    records: Records
+    log: logging.Logger
+    check_interval_seconds: float = 60.0
+    on_warning: Callable[[Decision], Awaitable[None]] | None = None
+    on_look: Callable[[Looked], None] | None = None
+    last: Looked | None = None
+    problem: str | None = None
+    _state: State = field(default_factory=State)
+    _poked: asyncio.Event = field(default_factory=asyncio.Event)
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
         """Begin to look. Call on the running event loop."""
@@ -110,7 +102,8 @@ class Culler:
             self.actor.forget(frozenset(resource.id for resource in snapshot.resources))
             await self.records.looked(snapshot, decisions, now)
             await self._tell_of_warnings(decisions)
-            self._on_look(looked)
+            if self.on_look is not None:
+                self.on_look(looked)
             return looked
 
     async def still_due(self, resource: ResourceId) -> bool:
@@ -165,14 +158,13 @@ class Culler:
         for decision in decisions:
             if decision.action in (Action.WARN, Action.CANCEL_WARNING):
                 await self.records.decided([decision])
-            if decision.action is Action.WARN:
-                result = self._on_warning(decision)
-                if asyncio.iscoroutine(result):
-                    await result
+            if decision.action is Action.WARN and self.on_warning is not None:
+                await self.on_warning(decision)
 
     async def _run(self) -> None:
         while True:
             self._poked.clear()
+            self.clock.expect(LONGEST_STEP_SECONDS)
             try:
                 await self.step()
             except Exception as error:
@@ -184,11 +176,9 @@ class Culler:
             await self._sleep(pause)
 
     async def _sleep(self, seconds: float) -> None:
-        began = self.clock.now()
-        try:
+        self.clock.expect(seconds)
+        with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._poked.wait(), seconds)
-        except asyncio.TimeoutError:
-            self.clock.note_wait(planned_seconds=seconds, began=began)
 
     async def _supervise(self) -> None:
         while True:
@@ -197,7 +187,7 @@ class Culler:
             except Exception as error:
                 self.problem = f"the loop died: {type(error).__name__}: {error}"
                 self.log.exception(
-                    "Idle culler: the loop died and starts again in %g s; nothing is culled meanwhile.",
+                    "Idle culler: the loop died, and starts again in %g s; nothing is culled till then.",
                     RESTART_PAUSE_SECONDS,
                 )
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)

@@ -94,7 +94,7 @@ class Observer:
             table = await asyncio.wait_for(asyncio.shield(self._reading), self.time_limit_seconds)
         except asyncio.TimeoutError:
             return None, f"/proc did not answer within {self.time_limit_seconds:g} s"
-        except Exception as error:  # noqa: BLE001 - whatever it is, the table is unknown
+        except Exception as error:
             return None, f"/proc cannot be read: {error}"
         return table, None
 
@@ -125,7 +125,7 @@ class Observer:
             report = await asyncio.wait_for(source.observe(look), self.time_limit_seconds)
         except asyncio.TimeoutError:
             return self._failed(source, f"no answer within {self.time_limit_seconds:g} s")
-        except Exception as error:  # noqa: BLE001 - a broken sensor is unknown, not an end
+        except Exception as error:
             self.log.debug("source %s failed", source.name, exc_info=True)
             return self._failed(source, str(error) or type(error).__name__)
         health = self.health.setdefault(source.name, SourceHealth())

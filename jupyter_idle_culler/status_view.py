@@ -30,7 +30,7 @@ def minutes(seconds: float) -> float | None:
 
 @dataclass
 class StatusView:
-    """Puts the culler's state into the shapes of `status`. ``stop_action`` is as it was resolved."""
+    """Puts the culler's state into the shapes of `status`. ``stop_action`` is the resolved one."""
 
     clock: AwakeClock
     observer: Observer
@@ -246,6 +246,3 @@ def policy_summary(
         max_keep_alive_minutes=max_keep_alive_minutes,
         max_unattended_minutes=minutes(policy.max_unattended_seconds),
     )
-
-
-

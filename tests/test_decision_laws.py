@@ -180,6 +180,15 @@ def test_an_end_comes_only_after_its_deadline_and_its_timeout(history, policy):
                 assert decision.deadline > decision.evidence_at or policy.host_timeout_seconds == 0
 
 
+@given(histories(), draw.policies)
+def test_no_host_stop_within_the_startup_grace(history, policy):
+    """The host is not stopped so soon after the server started, whatever was seen."""
+    grace = min(policy.startup_grace_seconds, policy.host_timeout_seconds / 2)
+    for (now, decisions), (_, snapshot) in zip(run(history, policy), history, strict=True):
+        if decisions[HOST].action is Action.STOP:
+            assert now >= snapshot.server_started_at + grace
+
+
 @given(histories(with_unknown=False), draw.policies)
 def test_a_deadline_shown_is_kept_when_nothing_new_is_seen(history, policy):
     """Looking again exactly at the shown deadline, with no new evidence, brings the end."""

@@ -47,8 +47,8 @@ def decide(
 ) -> Tuple[Tuple[Decision, ...], State]:
     """Decide about each resource of the snapshot, in its order, and last about the host.
 
-    ``now`` is an instant on the clock of the snapshot. Instants in the future (the clock was set back
-    to leave a sleep out) are taken as now. Returns the decisions and the state for the next call.
+    ``now`` is an instant on the clock of the snapshot. Instants in the future (the clock was set
+    back to leave a sleep out) are taken as now. Returns the decisions, and the state for next time.
     """
     seen = _gather(snapshot.observations, now)
     everything = _merge(state.evidence.get(EVERYTHING, _NONE), seen.get(EVERYTHING, _NONE))
@@ -78,9 +78,8 @@ def decide(
             host_unattended = max(host_unattended, evidence.unattended)
     remembered[HOST] = Evidence(host_strong, _NEVER, host_unattended)
     effective = _capped(host_strong, host_unattended, policy.max_unattended_seconds)
-    about_host, warned = _about_host(
-        effective, unknown.of_host(decisions), policy, snapshot.server_started_at, state.warned, now
-    )
+    why_unknown = unknown.of_host(decisions)
+    about_host, warned = _about_host(effective, why_unknown, policy, state.warned, now)
     decisions.append(about_host)
     return tuple(decisions), State(remembered, unknown.since, warned)
 
@@ -231,7 +230,6 @@ def _about_host(
     evidence: Mark,
     why_unknown: Optional[str],
     policy: Policy,
-    started_at: float,
     warned: Optional[Warned],
     now: float,
 ) -> Tuple[Decision, Optional[Warned]]:
@@ -250,8 +248,9 @@ def _about_host(
         reason = idle + "; never stopped"
     else:
         reason = "{} of {}".format(idle, duration(timeout))
-        grace = min(policy.startup_grace_seconds, timeout / 2)
-        deadline = max(evidence.at + timeout, started_at + grace)
+        # The server's start counts as evidence, so the startup grace (at most half the timeout) is
+        # kept by this already.
+        deadline = evidence.at + timeout
         look_at = deadline - warning
         if warned is not None and warned.evidence_at == evidence.at and now >= look_at:
             standing = warned

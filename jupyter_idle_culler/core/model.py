@@ -71,8 +71,8 @@ class Observation:
     An IDLE observation with ``at`` is evidence of activity at that moment. Where a time is known
     only to within some seconds, give the later bound.
 
-    ``essential`` speaks only of UNKNOWN: whether it holds for as long as it lasts, or may be left out
-    after `Policy.source_failure_grace_seconds`.
+    ``essential`` speaks only of UNKNOWN: whether it holds for as long as it lasts, or may be left
+    out after `Policy.source_failure_grace_seconds`.
 
     ``detail`` is a phrase that a person reads after the resource's name ("cell running",
     "python train.py, 98 % CPU"). ``value``, ``threshold`` and ``unit`` are the figures behind the
@@ -121,9 +121,10 @@ class Resource:
 class SourceFailure:
     """A source that failed as a whole: whatever it covers is unknown.
 
-    ``covers`` with kind KERNEL or TERMINAL and an empty name is every one of them, and the host, which
-    cannot be idle while one of them is unknown. ``essential`` sources (kernels, terminals, processes)
-    are never left out of a decision, others are after `Policy.source_failure_grace_seconds`.
+    ``covers`` with kind KERNEL or TERMINAL and an empty name is every one of them, and the host,
+    which cannot be idle while one of them is unknown. ``essential`` sources (kernels, terminals,
+    processes) are never left out of a decision, others are after
+    `Policy.source_failure_grace_seconds`.
     ``local_only``: it could only ever have spoken of resources with a process on this machine.
     """
 
@@ -221,8 +222,8 @@ class Warned:
 class State:
     """What a decision must remember of the ones before it. Never outlives the server.
 
-    ``evidence`` of HOST holds what is remembered of resources that are gone. ``unknown_since`` names
-    the sources that fail, and when each was first seen to.
+    ``evidence`` of HOST holds what is remembered of resources that are gone. ``unknown_since``
+    names the sources that fail, and when each was first seen to.
     """
 
     evidence: Mapping[ResourceId, Evidence] = field(default_factory=dict)

@@ -1,0 +1,207 @@
+"""What people and programs ask of the culler: the one door for REST (and so for CLI and widget).
+
+It shows state and passes wishes on; what becomes of them is decided in `core`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from . import status as shapes
+from .actions.base import Outcome
+from .config import IdleCuller, Settings
+from .core.model import HOST, Action, Decision, ResourceId, Verdict
+from .culler import Culler
+from .errors import OutOfBounds, UnknownResource
+from .journal import Journal
+from .sources.keep_alives import KeepAlives, StandingKeepAlive
+from .sources.presence import PresenceSource
+from .sources.reported import ReportedSource
+from .status_view import StatusView, minutes, policy_summary
+from .stopping import HostStop
+from .user_settings import SETTING_NAMES, UserSettings, save_user_settings
+
+
+@dataclass
+class CullerService:
+    """The running culler as the API knows it (`api.culler_port.CullerPort`).
+
+    ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
+    what else may end things on this server, in sentences. ``host_stop`` None: nothing is stopped here.
+    """
+
+    config: IdleCuller
+    settings_in_force: Settings
+    culler: Culler
+    journal: Journal
+    view: StatusView
+    keep_alives: KeepAlives
+    presence: PresenceSource
+    reported: ReportedSource
+    exists: Callable[[ResourceId], bool]
+    log: logging.Logger
+    host_stop: HostStop | None = None
+    user_settings: UserSettings = field(default_factory=UserSettings)
+    other_cullers: tuple[str, ...] = ()
+    _settings_problem: str | None = None
+    _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def status(self) -> shapes.Status:
+        """Say how everything stands, from memory."""
+        policy, bound = self.culler.policy, self.config.bounds()["timeout_minutes"]
+        summary = policy_summary(
+            policy,
+            min_timeout_minutes=bound.minimum or None,
+            max_timeout_minutes=None if math.isinf(bound.maximum) else bound.maximum,
+            max_keep_alive_minutes=self.settings_in_force.max_keep_alive_seconds / 60,
+        )
+        keep_alives = [self._shown(wish) for wish in self.keep_alives.list()]
+        return self.view.status(self.culler.last, summary, keep_alives, self.problems())
+
+    def explain(self) -> shapes.Explanation:
+        """Say why, with every observation of the last look."""
+        return self.view.explain(self.status(), self.culler.last, self.other_cullers)
+
+    def problems(self) -> list[shapes.Problem]:
+        """List what is wrong beside failing sources and actions."""
+        since = self.culler.clock.to_utc(self.culler.observer.server_started_at)
+        found = [
+            shapes.Problem("culler", since, self.culler.problem, "see the server log")
+            if self.culler.problem
+            else None,
+            self._file_problem("journal", self.journal.problem, since),
+            self._file_problem("keep-alives", self.keep_alives.problem, since),
+            self._file_problem("settings", self._settings_problem, since),
+        ]
+        found += [
+            shapes.Problem(
+                "other culler", since, sentence, "switch it off, or set take_over_builtin_culling"
+            )
+            for sentence in self.other_cullers
+        ]
+        return [problem for problem in found if problem is not None]
+
+    async def keep_alive(
+        self, minutes: float, reason: str, resource: ResourceId | None, owner: str
+    ) -> shapes.KeepAlive:
+        """Keep the host or one resource awake. Raises: OutOfBounds, UnknownResource."""
+        self._check_exists(resource)
+        wish = await self.keep_alives.add(minutes, reason, resource, owner)
+        await self.journal.append(
+            "keep-alive",
+            id=wish.id,
+            resource=str(wish.resource),
+            minutes=minutes,
+            reason=wish.reason,
+            ends_at=wish.ends_at,
+        )
+        self.culler.poke()
+        return self._shown(wish)
+
+    async def cancel_keep_alive(self, keep_alive_id: str | None, owner: str, is_admin: bool) -> int:
+        """End one keep-alive, or all of the owner. Raises: NotOwner, UnknownKeepAlive."""
+        ended = await self.keep_alives.cancel(keep_alive_id, owner, is_admin)
+        if ended:
+            await self.journal.append("keep-alive", id=keep_alive_id, cancelled=ended)
+            self.culler.poke()
+        return ended
+
+    def report_activity(self, resource: ResourceId | None, presence: bool, owner: str) -> None:
+        """Take note of a person, or of a script's word. Raises: UnknownResource."""
+        self._check_exists(resource)
+        if presence:
+            self.presence.report(owner, resource)
+        else:
+            self.reported.report(resource)
+        if self.culler.last is not None and self.culler.last.state.warned is not None:
+            self.culler.poke()
+
+    def settings(self) -> Mapping[str, shapes.Setting]:
+        """List what a user may change, the value in force and the bounds, in minutes."""
+        policy, bounds = self.culler.policy, self.config.bounds()
+        in_force = {
+            "kernel_timeout_minutes": minutes(policy.kernel_timeout_seconds),
+            "terminal_timeout_minutes": minutes(policy.terminal_timeout_seconds),
+            "host_timeout_minutes": minutes(policy.host_timeout_seconds),
+            "warning_minutes": policy.warning_seconds / 60,
+        }
+        everything = self.user_settings.timeout_minutes
+        if everything is None:
+            everything = self.config.timeout_minutes
+        in_force["timeout_minutes"] = everything or None
+        shown = {}
+        for name in SETTING_NAMES:
+            bound = bounds.get(name)
+            shown[name] = shapes.Setting(
+                value=in_force[name],
+                source=self._source_of(name),
+                minimum=bound.minimum or None if bound else None,
+                maximum=None if bound is None or math.isinf(bound.maximum) else bound.maximum,
+            )
+        return shown
+
+    async def update_settings(self, changes: Mapping[str, float | None]) -> None:
+        """Set what the user wishes, all or nothing. Raises: OutOfBounds, ConfigurationError."""
+        async with self._saving:
+            self.user_settings = self.user_settings.changed(changes, self.config.bounds())
+            self.culler.policy = self.config.policy(self.user_settings)
+            path = self.settings_in_force.user_settings_path
+            try:
+                await asyncio.to_thread(save_user_settings, path, self.user_settings)
+            except OSError as error:
+                self._settings_problem = f"{path}: {error.strerror or error}"
+                self.log.warning("Idle culler: settings are kept in memory only: %s", error)
+            else:
+                self._settings_problem = None
+        await self.journal.append("settings", changes=dict(changes))
+        self.culler.poke()
+
+    async def stop_now(self, owner: str, reason: str) -> Outcome:
+        """Stop the host at a person's own wish.
+
+        Raises: OutOfBounds where nothing may be stopped.
+        """
+        if self.host_stop is None:
+            message = "there is nothing to stop here: the administrator chose stop_action = none"
+            raise OutOfBounds(message)
+        now = self.culler.clock.now()
+        asked = f"a person asked for it: {reason}" if reason else "a person asked for it"
+        decision = Decision(HOST, Action.STOP, Verdict.ACTIVE, asked, now, asked, "request")
+        await self.journal.append("stop", durable=True, owner=owner, reason=reason)
+        if self.settings_in_force.dry_run:
+            return Outcome(True, "dry run: nothing was changed")
+        return await self.host_stop.stop_now(decision)
+
+    def _check_exists(self, resource: ResourceId | None) -> None:
+        if resource is None:
+            return
+        if not self.exists(resource):
+            message = f"there is no {resource.kind.value} {resource.name!r}"
+            raise UnknownResource(message)
+
+    def _shown(self, wish: StandingKeepAlive) -> shapes.KeepAlive:
+        clock = self.culler.clock
+        return shapes.KeepAlive(
+            id=wish.id,
+            owner=wish.owner,
+            reason=wish.reason,
+            resource=str(wish.resource) if wish.resource.name else None,
+            ends_in_seconds=max(0.0, wish.ends_at - clock.now()),
+            ends_at=clock.to_utc(wish.ends_at),
+        )
+
+    def _source_of(self, name: str) -> str:
+        if getattr(self.user_settings, name) is not None:
+            return "user"
+        return self.config.source_of(name)
+
+    @staticmethod
+    def _file_problem(source: str, problem: str | None, since: datetime) -> shapes.Problem | None:
+        if not problem:
+            return None
+        return shapes.Problem(source, since, problem, "make the path writable, or free disk space")
