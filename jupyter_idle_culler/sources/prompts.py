@@ -1,0 +1,264 @@
+"""See what clients send to a kernel, and the prompts at which a kernel waits for a person.
+
+A prompt (``input()``, ``getpass()``, a debugger) is an ``input_request`` on the stdin channel. It
+reaches only the client that asked for the cell, so it is seen where that client is connected: by a
+subclass of the configured kernel websocket connection. Messages as in the Jupyter protocol
+(https://jupyter-client.readthedocs.io/en/stable/messaging.html).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from typing import Any
+
+PASSIVE_TYPES = frozenset(
+    {
+        "comm_info_request",
+        "complete_request",
+        "connect_request",
+        "create_subshell_request",
+        "debug_request",
+        "delete_subshell_request",
+        "history_request",
+        "inspect_request",
+        "interrupt_request",
+        "is_complete_request",
+        "kernel_info_request",
+        "list_subshell_request",
+        "shutdown_request",
+        "usage_request",
+    }
+)
+"""Requests that clients send by themselves. A message of a type that is not here counts."""
+
+_DELIMITER = b"<IDS|MSG>"
+_V1_PROTOCOL = "v1.kernel.websocket.jupyter.org"
+_WIDGET_CONTROL = "jupyter.widget.control"
+_WIDGET_REFRESH = frozenset({"request_state", "request_states"})
+_REMEMBERED_MESSAGES = 4096
+_MAX_PARSED_BYTES = 65536
+
+
+class PromptWatch:
+    """Remember the open prompts of each kernel, and when a client last sent it something to do."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._prompts: dict[str, dict[str, float]] = {}
+        self._evidence: dict[str, tuple[float, str]] = {}
+        self._passive: set[str] = set()
+        self._passive_order: deque[str] = deque()
+        self._control_comms: deque[str] = deque(maxlen=_REMEMBERED_MESSAGES)
+        self._buffers_read: dict[str, tuple[int, int]] = {}
+
+    def open_prompts(self, kernel_id: str) -> Mapping[str, float]:
+        """Return since when the requests (by msg_id) of this kernel wait for an answer."""
+        return self._prompts.get(kernel_id, {})
+
+    def evidence(self, kernel_id: str) -> tuple[float, str] | None:
+        """Return when a client last sent something that counts, and what; None: never seen."""
+        return self._evidence.get(kernel_id)
+
+    def is_passive(self, message_type: str, message_id: str) -> bool:
+        """Tell whether a message is one that clients send without a person or program asking."""
+        return message_type in PASSIVE_TYPES or message_id in self._passive
+
+    def prompt_opened(self, kernel_id: str, parent_id: str) -> None:
+        """Note that the request `parent_id` asks for input, as of now unless that is known."""
+        self._prompts.setdefault(kernel_id, {}).setdefault(parent_id, self._clock())
+
+    def read_buffer(
+        self, kernel_id: str, buffer: list[tuple[str, list[Any]]], unpack: Callable[[bytes], Any]
+    ) -> None:
+        """Find prompts among the messages that jupyter_server keeps for a client that is gone.
+
+        They count from now: when they were sent is not known. Each message is read once.
+        """
+        buffer_id, start = self._buffers_read.get(kernel_id, (0, 0))
+        start = start if buffer_id == id(buffer) else 0
+        self._buffers_read[kernel_id] = (id(buffer), len(buffer))
+        for channel, frames in buffer[start:]:
+            if channel == "stdin":
+                note_stdin(self, kernel_id, frames, unpack)
+
+    def turn_ended(self, kernel_id: str, parent_id: str) -> None:
+        """Forget the prompt of a request that is over."""
+        self._prompts.get(kernel_id, {}).pop(parent_id, None)
+
+    def restarted(self, kernel_id: str) -> None:
+        """Forget the prompts of a kernel whose process is another one now."""
+        self._prompts.pop(kernel_id, None)
+
+    def keep_only(self, kernel_ids: Iterable[str]) -> None:
+        """Forget every other kernel."""
+        kept = set(kernel_ids)
+        for known in (self._prompts, self._evidence, self._buffers_read):
+            for gone in known.keys() - kept:
+                del known[gone]
+
+    def client_message(
+        self, kernel_id: str, channel: str, header: Mapping[str, Any], content: Any
+    ) -> None:
+        """Note one message of a client. `content` is called for the content when it matters."""
+        message_type, message_id = str(header.get("msg_type")), str(header.get("msg_id"))
+        if channel == "stdin" and message_type == "input_reply":
+            self._prompts.pop(kernel_id, None)
+            self._evidence[kernel_id] = (self._clock(), "its prompt was answered")
+        elif channel == "shell":
+            if message_type.startswith("comm_") and self._is_widget_refresh(message_type, content):
+                self._remember_passive(message_id)
+            elif not self.is_passive(message_type, message_id):
+                self._evidence[kernel_id] = (self._clock(), f"a client sent {message_type}")
+
+    def _is_widget_refresh(self, message_type: str, content: Callable[[], Any]) -> bool:
+        """Tell whether this is the widget manager's own question for the state after a reconnect.
+
+        It asks for all states through a control comm that it opens and closes again, or, of
+        older kernels, each widget for its own (ipywidgets, base-manager, ``_loadFromKernel``).
+        """
+        body = content()
+        if not isinstance(body, dict):
+            return False
+        comm_id = body.get("comm_id")
+        if message_type == "comm_open":
+            if body.get("target_name") != _WIDGET_CONTROL:
+                return False
+            self._control_comms.append(str(comm_id))
+            return True
+        if message_type == "comm_close":
+            return comm_id in self._control_comms
+        data = body.get("data")
+        return isinstance(data, dict) and data.get("method") in _WIDGET_REFRESH
+
+    def _remember_passive(self, message_id: str) -> None:
+        if message_id not in self._passive:
+            self._passive.add(message_id)
+            self._passive_order.append(message_id)
+        if len(self._passive_order) > _REMEMBERED_MESSAGES:
+            self._passive.discard(self._passive_order.popleft())
+
+
+def message_frames(frames: list[Any]) -> list[Any]:
+    """Return header, parent header, metadata, content, … of a message from a zmq channel."""
+    return frames[frames.index(_DELIMITER) + 2 :]
+
+
+def note_stdin(
+    watch: PromptWatch, kernel_id: str, frames: list[Any], unpack: Callable[[bytes], Any]
+) -> None:
+    """Note a message that a kernel sent on stdin: it is a prompt, or nothing that matters."""
+    header, parent = message_frames(frames)[:2]
+    if unpack(header).get("msg_type") == "input_request":
+        watch.prompt_opened(kernel_id, str(unpack(parent).get("msg_id")))
+
+
+def _split_v1(message: bytes) -> tuple[str, bytes, bytes]:
+    """Return channel, header and content of a message in the v1 websocket protocol."""
+    count = int.from_bytes(message[:8], "little")
+    offsets = [int.from_bytes(message[8 * i : 8 * i + 8], "little") for i in range(1, count + 1)]
+    channel = message[offsets[0] : offsets[1]].decode()
+    return channel, message[offsets[1] : offsets[2]], message[offsets[4] : offsets[5]]
+
+
+def _note_incoming(watch: PromptWatch, kernel_id: str, protocol: str | None, message: Any) -> None:
+    if protocol == _V1_PROTOCOL:
+        channel, header, content = _split_v1(message)
+        small = len(content) <= _MAX_PARSED_BYTES
+        watch.client_message(
+            kernel_id,
+            channel,
+            json.loads(header),
+            lambda: json.loads(content) if small else None,
+        )
+        return
+    if isinstance(message, bytes):
+        # Buffers behind the JSON: their number, then one offset each (jupyter_server's own form).
+        count = int.from_bytes(message[:4], "big")
+        start = int.from_bytes(message[4:8], "big")
+        end = int.from_bytes(message[8:12], "big") if count > 1 else None
+        message = message[start:end]
+    body = json.loads(message)
+    channel = body.get("channel") or "shell"
+    watch.client_message(kernel_id, channel, body["header"], lambda: body.get("content"))
+
+
+def _note_outgoing(watch: PromptWatch, connection: Any, args: tuple[Any, ...]) -> None:
+    if isinstance(args[0], str | bytes) and len(args) == 1:
+        text: Any = args[0]  # A gateway's connection passes on JSON texts.
+        if ("input_request" if isinstance(text, str) else b"input_request") in text:
+            body = json.loads(text)
+            if body.get("channel") == "stdin" and body["header"]["msg_type"] == "input_request":
+                watch.prompt_opened(connection.kernel_id, str(body["parent_header"]["msg_id"]))
+        return
+    stream, frames = args[0], args[1]
+    if (stream if isinstance(stream, str) else getattr(stream, "channel", None)) == "stdin":
+        note_stdin(watch, connection.kernel_id, frames, connection.session.unpack)
+
+
+def _watched(connection_class: type[Any], watch: PromptWatch, log: logging.Logger) -> type[Any]:
+    complained: set[str] = set()
+
+    def guard(note: Callable[..., None], *args: Any) -> None:
+        try:
+            note(*args)
+        except Exception as error:  # Whatever a message holds, the connection must live on.
+            if note.__name__ not in complained:
+                complained.add(note.__name__)
+                log.warning("idle culler: cannot read a kernel message: %r", error)
+
+    class WatchedConnection(connection_class):  # type: ignore[misc]  # whatever is configured
+        """The configured kernel websocket connection, overheard by the idle culler."""
+
+        idle_culler_original = connection_class
+
+        def handle_incoming_message(self, incoming_msg: Any) -> None:
+            protocol = getattr(self, "subprotocol", None)
+            guard(_note_incoming, watch, self.kernel_id, protocol, incoming_msg)
+            super().handle_incoming_message(incoming_msg)
+
+        def handle_outgoing_message(self, *args: Any) -> None:
+            guard(_note_outgoing, watch, self, args)
+            super().handle_outgoing_message(*args)
+
+    WatchedConnection.__name__ = connection_class.__name__
+    WatchedConnection.__qualname__ = connection_class.__qualname__
+    return WatchedConnection
+
+
+def install_prompt_watch(
+    settings: MutableMapping[str, Any], watch: PromptWatch, log: logging.Logger
+) -> bool:
+    """Put a subclass that tells `watch` in the place of the kernel websocket connection class.
+
+    Connections that are already open are not watched. False: the configured class is none of
+    jupyter_server's (jupyter_server_documents replaces it), and was left as it is.
+    """
+    from jupyter_server.gateway.connections import (
+        GatewayWebSocketConnection,
+    )
+    from jupyter_server.services.kernels.connection.channels import (
+        ZMQChannelsWebsocketConnection,
+    )
+
+    connection_class = settings.get("kernel_websocket_connection_class")
+    known = (ZMQChannelsWebsocketConnection, GatewayWebSocketConnection)
+    if not (isinstance(connection_class, type) and issubclass(connection_class, known)):
+        return False
+    settings["kernel_websocket_connection_class"] = _watched(connection_class, watch, log)
+    return True
+
+
+def is_watched(settings: Mapping[str, Any]) -> bool:
+    """Tell whether the watching class is (still) the one that new connections get."""
+    connection_class = settings.get("kernel_websocket_connection_class")
+    return hasattr(connection_class, "idle_culler_original")
+
+
+def remove_prompt_watch(settings: MutableMapping[str, Any]) -> None:
+    """Give the original connection class back, where ours is still in its place."""
+    if is_watched(settings):
+        original = settings["kernel_websocket_connection_class"].idle_culler_original
+        settings["kernel_websocket_connection_class"] = original
