@@ -79,9 +79,11 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
         self._given: frozenset[str] = frozenset()
         super().__init__(**kwargs)
         self._given |= frozenset(name for name in kwargs if name in self.trait_names(config=True))
-        self._timeout_from = ""
         variable = os.environ.get(TIMEOUT_VARIABLE, "").strip()
-        if "timeout_minutes" not in self._given and variable:
+        self._timeout_from = ""
+        if "timeout_minutes" in self._given:
+            self._timeout_from = "IdleCuller.timeout_minutes"
+        elif variable:
             self.timeout_minutes = config_checks.minutes_from(TIMEOUT_VARIABLE, variable)
             self._timeout_from = TIMEOUT_VARIABLE
         config_checks.check(self)
@@ -110,8 +112,7 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
         ``name`` is a setting; where a kind has none of its own that for everything holds.
         """
         if name in self._given:
-            giver = f"IdleCuller.{name}"
-            return float(getattr(self, name)), giver
+            return float(getattr(self, name)), f"IdleCuller.{name}"
         return float(self.timeout_minutes), self._timeout_from
 
     def bounds(self) -> dict[str, Bound]:
