@@ -115,6 +115,18 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             return float(getattr(self, name)), f"IdleCuller.{name}"
         return float(self.timeout_minutes), self._timeout_from
 
+    def source_of(self, setting: str) -> str:
+        """Say where a setting's value comes from, the user's own choice aside.
+
+        Returns ``configuration``, ``environment`` or ``default``.
+        """
+        kind = setting.removesuffix("_timeout_minutes")
+        if setting in self._given:
+            return "configuration"
+        if (kind in KINDS or setting == "timeout_minutes") and self.timeout_given:
+            return "environment" if self._timeout_from == TIMEOUT_VARIABLE else "configuration"
+        return "default"
+
     def bounds(self) -> dict[str, Bound]:
         """Return what bounds a user's choice, by the name of the setting."""
         low, high = self.min_timeout_minutes or 0.0, self.max_timeout_minutes

@@ -187,7 +187,7 @@ class Culler:
             except Exception as error:
                 self.problem = f"the loop died: {type(error).__name__}: {error}"
                 self.log.exception(
-                    "Idle culler: the loop died, and starts again in %g s; nothing is culled till then.",
+                    "Idle culler: the loop died; it starts again in %g s, till then nothing is culled.",
                     RESTART_PAUSE_SECONDS,
                 )
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)

@@ -32,7 +32,7 @@ class CullerService:
     """The running culler as the API knows it (`api.culler_port.CullerPort`).
 
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
-    what else may end things on this server, in sentences. ``host_stop`` None: nothing is stopped here.
+    what else may end things on this server, in sentences. ``host_stop`` None: no stop here.
     """
 
     config: IdleCuller
@@ -60,7 +60,7 @@ class CullerService:
             max_timeout_minutes=None if math.isinf(bound.maximum) else bound.maximum,
             max_keep_alive_minutes=self.settings_in_force.max_keep_alive_seconds / 60,
         )
-        keep_alives = [self._shown(wish) for wish in self.keep_alives.list()]
+        keep_alives = [self._shown(wish) for wish in self.keep_alives.standing()]
         return self.view.status(self.culler.last, summary, keep_alives, self.problems())
 
     def explain(self) -> shapes.Explanation:

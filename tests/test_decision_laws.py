@@ -119,7 +119,7 @@ def test_the_order_of_observations_is_irrelevant(snapshot, policy, rng: random.R
 
 @given(histories(with_unknown=False), draw.policies, st.floats(-500, 1e6))
 def test_only_differences_of_instants_count(history, policy, offset):
-    """The same history on a clock with another zero gives the same actions: no absolute time is read.
+    """The same history on a clock with another zero gives the same actions.
 
     Together with the fact that `core` imports no clock this is why a jump of the wall clock changes
     nothing.
