@@ -13,6 +13,7 @@ from .core.model import Decision, Kind, ResourceId
 
 FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 900.0
+CLOSING_SECONDS = 2.0
 
 
 @dataclass
@@ -81,8 +82,10 @@ class Actor:
                 del memory[resource]
 
     async def close(self) -> None:
-        """Cancel what still runs and wait for it."""
+        """Let what runs come to its end for a moment, then cancel it and wait for it."""
         tasks = list(self._running.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSING_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from .actions.base import ActionRunner, Outcome
-from .actions.run_command import PreStop
+from .actions.pre_stop import PreStop
 from .core.model import HOST, Decision, ResourceId
 
 
@@ -27,21 +27,25 @@ class HostStop:
 
     async def apply(self, decision: Decision) -> Outcome:
         """Stop because of idleness: evidence that arrives before the very end wins."""
-        if self.pre_stop is not None:
-            before = await self.pre_stop.run()
-            if not before.ok and not before.gave_up:
-                return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
-            if not await self.still_due(HOST):
-                return Outcome(False, "new evidence came in before the stop", withdrawn=True)
+        put_off = await self._prepare()
+        if put_off is not None:
+            return put_off
+        if self.pre_stop is not None and not await self.still_due(HOST):
+            return Outcome(False, "new evidence came in before the stop", withdrawn=True)
         return await self._stop(decision)
 
     async def stop_now(self, decision: Decision) -> Outcome:
         """Stop because a person asked for it: the command before still runs, and may put it off."""
-        if self.pre_stop is not None:
-            before = await self.pre_stop.run()
-            if not before.ok and not before.gave_up:
-                return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
-        return await self._stop(decision)
+        return await self._prepare() or await self._stop(decision)
+
+    async def _prepare(self) -> Outcome | None:
+        """Run the command before a stop; return why the stop is put off, None if it is not."""
+        if self.pre_stop is None:
+            return None
+        before = await self.pre_stop.run()
+        if before.ok:
+            return None
+        return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
 
     async def _stop(self, decision: Decision) -> Outcome:
         if self.end_resources is not None:
