@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Dict, Iterable, NamedTuple, Optional, Set, Tuple
+from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Set, Tuple, TypeVar
 
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD
+_T = TypeVar("_T")
 
 
 class ProcKey(NamedTuple):
@@ -78,7 +79,7 @@ def parse_stat(text: str, uid: int) -> Process:
 
 
 def boot_ticks() -> int:
-    """Return now, in ticks since boot (suspended time included), as `Process.start_ticks` counts."""
+    """Return now in ticks since boot, suspended time included, as `Process.start_ticks` counts."""
     return int(time.clock_gettime(time.CLOCK_BOOTTIME) * TICKS_PER_SECOND)
 
 
@@ -88,6 +89,19 @@ def _read(path: str, limit: int = 4096) -> bytes:
         return os.read(fd, limit)
     finally:
         os.close(fd)
+
+
+def give_way(items: Iterable[_T], every: int = 32, pause_seconds: float = 0.0002) -> Iterator[_T]:
+    """Yield the items, and let other threads have the interpreter after each few of them.
+
+    Reading ``/proc`` gives the interpreter lock up and takes it back within microseconds, too
+    soon for an event loop that waits for it: without a real pause the loop can stall for the whole
+    switch interval again and again.
+    """
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % every == 0:
+            time.sleep(pause_seconds)
 
 
 def read_process(pid: int, proc: str = "/proc") -> Optional[Process]:
@@ -111,7 +125,7 @@ def read_process_table(proc: str = "/proc") -> ProcessTable:
         raise OSError("{} belongs to another pid namespace".format(proc))
     processes = {}
     read_at, ticks = time.monotonic(), boot_ticks()
-    for name in os.listdir(proc):
+    for name in give_way(os.listdir(proc)):
         if name.isdigit():
             process = read_process(int(name), proc)
             if process is not None and not process.is_kernel_thread:
@@ -122,7 +136,10 @@ def read_process_table(proc: str = "/proc") -> ProcessTable:
 
 
 def command_line(pid: int, proc: str = "/proc") -> Tuple[str, ...]:
-    """Return the arguments of a process (empty: gone, hidden or a zombie). Cache by `ProcKey` and comm."""
+    """Return the arguments of a process (empty: gone, hidden or a zombie).
+
+    Cache by `ProcKey` and comm.
+    """
     try:
         with open("{}/{}/cmdline".format(proc, pid), "rb") as stream:
             raw = stream.read(65536)
@@ -149,3 +166,48 @@ def tree(roots: Iterable[int], children: Dict[int, Set[int]]) -> Set[int]:
             found.add(pid)
             todo.extend(children.get(pid, ()))
     return found
+
+
+def io_bytes(pid: int, proc: str = "/proc") -> Optional[int]:
+    """Return what ``read`` and ``write`` of a process and its reaped children ever moved.
+
+    Sockets read with ``recv`` are not in it. None: gone, or another user's process. Source:
+    rchar and wchar of proc_pid_io(5).
+    """
+    try:
+        fields = _read("{}/{}/io".format(proc, pid)).split(None, 4)
+        return int(fields[1]) + int(fields[3])
+    except (OSError, IndexError, ValueError):
+        return None
+
+
+def environment(pid: int, proc: str = "/proc") -> Dict[str, str]:
+    """Return the variables a process was started with (empty: gone, or another user's process)."""
+    try:
+        raw = _read("{}/{}/environ".format(proc, pid), 262144)
+    except OSError:
+        return {}
+    pairs = (part.decode("utf-8", "replace").partition("=") for part in raw.split(b"\0") if part)
+    return {name: value for name, _, value in pairs}
+
+
+def service_unit(pid: int, proc: str = "/proc") -> Optional[str]:
+    """Return the systemd system service that a process belongs to, as its control group's path.
+
+    None: it belongs to none (a user's session, a container, no systemd), or it is gone. Both
+    hierarchies are understood: ``0::/system.slice/cron.service`` (v2) and
+    ``1:name=systemd:/system.slice/cron.service`` (v1). Source: cgroups(7), systemd.slice(5).
+    """
+    try:
+        text = _read("{}/{}/cgroup".format(proc, pid), 65536).decode("utf-8", "replace")
+    except OSError:
+        return None
+    for line in text.splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        parts = path.strip("/").split("/")
+        if controllers not in ("", "name=systemd") or parts[0] != "system.slice":
+            continue
+        for number, part in enumerate(parts, 1):
+            if part.endswith(".service"):
+                return "/" + "/".join(parts[:number])
+    return None

@@ -1,0 +1,300 @@
+"""Say whose each process is: a kernel's, a terminal's, the host's, or nobody's that counts.
+
+A job outlives what shows where it came from: its parent dies, its session's leader ends. So what
+was once seen in a tree, or in a session that a member of that tree led, stays attributed while it
+lives. Python 3.8 syntax: autostop shares this module.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set
+
+from ..core.model import HOST, Kind, ResourceId
+from . import procfs
+from .procfs import TICKS_PER_SECOND, Process, ProcessTable, ProcKey
+
+DEFAULT_IGNORED_PROCESSES = (
+    "(sd-pam)", "agetty", "amazon-cloudwat*", "amazon-ssm-agen*", "anacron", "atd", "auditd",
+    "avahi-daemon", "chronyd", "containerd*", "cron", "crond", "dbus-broker*", "dbus-daemon",
+    "docker-init", "docker-proxy", "dockerd", "dumb-init", "fail2ban-server", "gpg-agent",
+    "gvfsd*", "init", "irqbalance", "login", "nscd", "ntpd", "nvidia-fabricma*",
+    "nvidia-persiste*", "packagekitd", "polkitd", "rsyslogd", "runsv", "runsvdir", "s6-*",
+    "snapd", "ssh-agent", "ssm-agent-worke*", "ssm-session-wor*", "sshd", "sshd-session",
+    "supervisord", "systemd", "systemd-*", "tini", "unattended-upgr*",
+)  # fmt: skip
+"""Commands that never count: what keeps a machine running, whoever it runs as."""
+
+_RUNS_JOBS_OF_USERS = ("cron", "crond", "atd", "ssh", "sshd")
+_COMM_LENGTH = 15  # the kernel cuts names there
+
+
+class Groups(NamedTuple):
+    """Whose processes are: pids by resource (`HOST`: the background), and who counts nowhere."""
+
+    members: Dict[ResourceId, List[int]]
+    uncounted: FrozenSet[int]
+
+
+class _PerProcess:
+    """Remembers an answer for each process, until it runs another command."""
+
+    def __init__(self, ask: Callable[[Process], bool]) -> None:
+        self._ask = ask
+        self._answers: Dict[ProcKey, "tuple[str, bool]"] = {}
+
+    def __call__(self, process: Process) -> bool:
+        known = self._answers.get(process.key)
+        if known is None or known[0] != process.comm:
+            known = self._answers[process.key] = (process.comm, self._ask(process))
+        return known[1]
+
+    def forget_gone(self, processes: Mapping[int, Process]) -> None:
+        for key in list(self._answers):
+            process = processes.get(key.pid)
+            if process is None or process.start_ticks != key.start_ticks:
+                del self._answers[key]
+
+
+class Names:
+    """Commands that never count, as shell patterns on their names."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        self._pattern = re.compile("|".join(fnmatch.translate(p) for p in patterns) or r"(?!)")
+        self._known: Dict[str, bool] = {}
+        self._whole_name_matches = _PerProcess(self._ask_command_line)
+
+    def match(self, process: Process) -> bool:
+        """Tell whether a process's command is one of them. May read its command line."""
+        known = self._known.get(process.comm)
+        if known is None:
+            known = self._known[process.comm] = bool(self._pattern.match(process.comm))
+        if not known and len(process.comm) == _COMM_LENGTH:
+            return self._whole_name_matches(process)
+        return known
+
+    def forget_gone(self, processes: Mapping[int, Process]) -> None:
+        """Drop what is remembered of processes, and names, that are gone."""
+        self._whole_name_matches.forget_gone(processes)
+        if len(self._known) > len(processes) + 1000:
+            self._known.clear()
+
+    def _ask_command_line(self, process: Process) -> bool:
+        words = procfs.command_line(process.pid)
+        return bool(words and self._pattern.match(words[0].rsplit("/", 1)[-1]))
+
+
+class Marks:
+    """Recognises what a server's terminals and kernels started by the variables they inherit."""
+
+    def __init__(self, server: ProcKey, server_url: Optional[str]) -> None:
+        self._server, self._url = server, server_url
+
+    def carried_by(self, process: Process) -> bool:
+        """Tell whether a process carries this server's marks. Reads its environment."""
+        variables = procfs.environment(process.pid)
+        if self._url is not None and variables.get("JUPYTER_SERVER_URL") == self._url:
+            return True
+        return (
+            variables.get("JPY_PARENT_PID") == str(self._server.pid)
+            and process.start_ticks >= self._server.start_ticks
+        )
+
+
+class Services:
+    """Tells a machine's services from what its users run, by their control groups."""
+
+    def __init__(self, server_pid: int) -> None:
+        self._own = procfs.service_unit(server_pid)
+
+    def include(self, process: Process) -> bool:
+        """Tell whether a process is part of a system service (the server's own: never)."""
+        unit = procfs.service_unit(process.pid)
+        if unit is None or unit == self._own:
+            return False
+        name = unit.rsplit("/", 1)[-1][: -len(".service")].partition("@")[0]
+        return name not in _RUNS_JOBS_OF_USERS
+
+
+class Attribution:
+    """Remembers whose each process is, from table to table. Reads ``/proc``: not on the event loop.
+
+    ``whole_machine``: every process of the server's uid counts, and what descends from those;
+    otherwise only what this server's tree, its sessions and its marks show to be its own.
+    """
+
+    def __init__(
+        self,
+        server: ProcKey,
+        uid: int,
+        *,
+        whole_machine: bool,
+        server_url: Optional[str] = None,
+        ignored: Sequence[str] = DEFAULT_IGNORED_PROCESSES,
+    ) -> None:
+        self._server, self._uid, self._whole_machine = server, uid, whole_machine
+        self._ignored = Names(ignored)
+        self._is_marked = _PerProcess(Marks(server, server_url).carried_by)
+        self._is_service = _PerProcess(Services(server.pid).include)
+        self._owners: Dict[ProcKey, ResourceId] = {}
+        self._sessions: Dict[int, "tuple[ResourceId, int]"] = {}
+        self._terminals: Dict[ResourceId, ProcKey] = {}
+
+    def assign(
+        self, table: ProcessTable, roots: Mapping[int, ResourceId], excluded: Set[int]
+    ) -> Groups:
+        """Return whose the processes are. ``roots`` are those of the resources that exist.
+
+        ``excluded`` are processes that do not count, while their children do.
+        """
+        processes = table.processes
+        self._release_reused_names(processes, roots)
+        children = procfs.children_of(processes)
+        owners: Dict[int, ResourceId] = {}
+
+        def claim(pid: int, owner: ResourceId) -> None:
+            todo = [pid]
+            while todo:
+                pid = todo.pop()
+                owners[pid] = owner
+                todo.extend(
+                    child
+                    for child in children.get(pid, ())
+                    if child not in owners and child not in roots and child != self._server.pid
+                )
+
+        for pid, resource in roots.items():
+            if pid in processes:
+                claim(pid, resource)
+        claim(self._server.pid, HOST)
+        for pid, process in processes.items():
+            if pid not in owners and process.key in self._owners:
+                claim(pid, self._owners[process.key])
+        self._claim_sessions(processes, owners, claim)
+        self._claim_strangers(processes, owners, claim)
+        owners.pop(self._server.pid, None)
+        owners.pop(1, None)
+        self._remember(processes, owners)
+        return self._grouped(processes, owners, set(roots.values()), excluded)
+
+    def _release_reused_names(
+        self, processes: Mapping[int, Process], roots: Mapping[int, ResourceId]
+    ) -> None:
+        """Hand to the host what an earlier terminal of the same name left behind.
+
+        A kernel keeps what its earlier process started: it is the same kernel, restarted.
+        """
+        for pid, resource in roots.items():
+            if resource.kind is not Kind.TERMINAL or pid not in processes:
+                continue
+            key = processes[pid].key
+            if self._terminals.get(resource, key) != key:
+                self._owners = {
+                    process: HOST if owner == resource else owner
+                    for process, owner in self._owners.items()
+                }
+                self._sessions = {
+                    session: (HOST if owner == resource else owner, start)
+                    for session, (owner, start) in self._sessions.items()
+                }
+            self._terminals[resource] = key
+
+    def _claim_sessions(
+        self,
+        processes: Mapping[int, Process],
+        owners: Dict[int, ResourceId],
+        claim: Callable[[int, ResourceId], None],
+    ) -> None:
+        for pid, owner in owners.items():
+            process = processes.get(pid)
+            if process is not None and process.session == pid:
+                self._sessions[pid] = owner, process.start_ticks
+        living = set()
+        for pid, process in processes.items():
+            led = self._sessions.get(process.session)
+            if led is None:
+                continue
+            leader = processes.get(process.session)
+            if leader is not None and leader.start_ticks != led[1]:
+                continue  # the number was given to another session
+            living.add(process.session)
+            if pid not in owners:
+                claim(pid, led[0])
+        for session in [session for session in self._sessions if session not in living]:
+            del self._sessions[session]
+
+    def _claim_strangers(
+        self,
+        processes: Mapping[int, Process],
+        owners: Dict[int, ResourceId],
+        claim: Callable[[int, ResourceId], None],
+    ) -> None:
+        for pid, process in procfs.give_way(processes.items()):
+            if pid in owners or pid == 1 or process.uid != self._uid:
+                continue
+            if self._whole_machine:
+                if not self._ignored.match(process) and not self._is_service(process):
+                    claim(pid, HOST)
+            elif self._is_marked(process):
+                claim(pid, HOST)
+
+    def _remember(self, processes: Mapping[int, Process], owners: Mapping[int, ResourceId]) -> None:
+        self._owners = {
+            processes[pid].key: owner for pid, owner in owners.items() if pid in processes
+        }
+        for memory in (self._is_marked, self._is_service, self._ignored):
+            memory.forget_gone(processes)
+
+    def _grouped(
+        self,
+        processes: Mapping[int, Process],
+        owners: Mapping[int, ResourceId],
+        existing: Set[ResourceId],
+        excluded: Set[int],
+    ) -> Groups:
+        uncounted = {self._server.pid, 1} | excluded
+        uncounted.update(p.pid for p in processes.values() if self._ignored.match(p))
+        members: Dict[ResourceId, List[int]] = {}
+        for pid, owner in owners.items():
+            if pid not in uncounted and pid in processes:
+                group = owner if owner in existing else HOST
+                members.setdefault(group, []).append(pid)
+        return Groups(members, frozenset(uncounted))
+
+
+def trees_of(pids: Sequence[int], among: Set[int], table: ProcessTable) -> List[List[int]]:
+    """Sort processes by job: by the session of the topmost ancestor that is ``among`` the same."""
+    jobs: Dict[int, List[int]] = {}
+    for pid in pids:
+        top = process = table.processes[pid]
+        for _ in range(64):  # a table is not read at one moment: its parents could form a ring
+            if process.ppid not in among:
+                break
+            top = process = table.processes[process.ppid]
+        jobs.setdefault(top.session, []).append(pid)
+    return list(jobs.values())
+
+
+def started_in_passing(
+    process: Process,
+    table: ProcessTable,
+    roots: Mapping[int, ResourceId],
+    uncounted: FrozenSet[int],
+    seconds: float,
+) -> bool:
+    """Tell whether something that does not count started this process within that many seconds.
+
+    So do the commands that such a command starts; a resource's own process never is one.
+    """
+    oldest = table.boot_ticks - seconds * TICKS_PER_SECOND
+    for _ in range(64):  # a table is not read at one moment: its parents could form a ring
+        if process.start_ticks <= oldest or process.pid in roots:
+            return False
+        if process.ppid in uncounted and process.ppid != 1:
+            return True
+        parent = table.processes.get(process.ppid)
+        if parent is None:
+            return False
+        process = parent
+    return False

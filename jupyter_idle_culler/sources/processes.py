@@ -1,0 +1,330 @@
+"""Evidence from processes: what kernels, terminals and the background compute, read and write."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from ..core.model import EVERYTHING, HOST, Kind, Observation, Resource, ResourceId, Verdict
+from . import procfs, visibility
+from .accounting import (
+    SHORTEST_WINDOW_SECONDS,
+    STEADY_WINDOW_SECONDS,
+    IoReading,
+    Sample,
+    base_of,
+    thinned,
+    work_between,
+)
+from .attribution import (
+    DEFAULT_IGNORED_PROCESSES,
+    Attribution,
+    Groups,
+    started_in_passing,
+    trees_of,
+)
+from .base import Look, Report
+from .procfs import TICKS_PER_SECOND, ProcessTable, ProcKey
+from .thresholds import PASSING_SECONDS, Finding, Life, Thresholds, Windows, judge
+
+STARTUP_SECONDS = 30.0
+"""So long a kernel that nobody joined may compute before it counts: imports, not work."""
+
+_RECHECK_VISIBILITY_SECONDS = 600.0
+_COMMAND_LENGTH = 60
+_BASELINE = "first figures of its processes: counted as used until now"
+
+
+class ProcessesSource:
+    """Rate the processes of each kernel and terminal, and everything else that counts.
+
+    Thresholds: percent of one core, and bytes a second. ``ignored_processes`` are shell patterns on
+    command names. ``whole_machine``: a stop ends the machine, so all processes of the server's user
+    count; otherwise only this server's own, for which ``server_url`` (as its terminals inherit it)
+    is one mark.
+    """
+
+    name = "processes"
+    covers = EVERYTHING
+    essential = True
+
+    def __init__(
+        self,
+        *,
+        whole_machine: bool,
+        cpu_threshold_percent: float = 5.0,
+        tree_cpu_threshold_percent: float = 50.0,
+        io_threshold_bytes_per_second: float = 1048576.0,
+        ignored_processes: Sequence[str] = DEFAULT_IGNORED_PROCESSES,
+        server_url: str | None = None,
+        server_pid: int | None = None,
+    ) -> None:
+        self._thresholds = Thresholds(
+            cpu_threshold_percent, tree_cpu_threshold_percent, io_threshold_bytes_per_second
+        )
+        self._whole_machine = whole_machine
+        self._ignored = tuple(ignored_processes)
+        self._server_url = server_url
+        self._server_pid = os.getpid() if server_pid is None else server_pid
+        self._looking = threading.Lock()
+        self._attribution: Attribution | None = None
+        self._history: list[Sample] = []
+        self._io: dict[int, tuple[ProcKey, IoReading | None, int]] = {}
+        self._last_active: dict[ResourceId, float] = {}
+        self._visible_until = -math.inf
+        self._failed = False
+
+    @property
+    def limitations(self) -> tuple[str, ...]:
+        """Say what cannot be seen here."""
+        if not sys.platform.startswith("linux"):
+            return (
+                "Without /proc the processes that kernels and terminals start cannot be seen: "
+                "background work does not keep anything from being culled.",
+            )
+        sockets = (
+            "Traffic on sockets is not seen: a job that only sends and receives, and computes "
+            "next to nothing, looks idle."
+        )
+        if self._whole_machine:
+            return (sockets,)
+        return (
+            sockets,
+            "A job that left its terminal or kernel between two looks, with an environment of its "
+            "own, is not recognised as this server's.",
+        )
+
+    async def observe(self, look: Look) -> Report:
+        """Rate what ran since the previous look.
+
+        Raises:
+            RuntimeError: processes cannot be read, or may be hidden; the text says how to mend it.
+        """
+        if look.processes is None:
+            if look.processes_error is None:
+                return Report()
+            self._failed = True
+            raise RuntimeError(look.processes_error)
+        try:
+            observations = await asyncio.to_thread(self._observe, look, look.processes)
+        except BaseException:
+            self._failed = True
+            raise
+        return Report(observations=observations)
+
+    def _observe(self, look: Look, table: ProcessTable) -> tuple[Observation, ...]:
+        if not self._looking.acquire(blocking=False):
+            msg = "the previous look at the processes has not come to its end"
+            raise RuntimeError(msg)
+        try:
+            return self._observe_alone(look, table)
+        finally:
+            self._looking.release()
+
+    def _observe_alone(self, look: Look, table: ProcessTable) -> tuple[Observation, ...]:
+        self._check_visibility(table)
+        if self._failed:
+            self._history.clear()
+            self._failed = False
+        resources = tuple(
+            resource
+            for resource in look.resources
+            if resource.pid in table.processes and resource.pid != self._server_pid
+        )
+        roots = {resource.pid: resource.id for resource in resources if resource.pid is not None}
+        excluded = {pid for resource in look.resources for pid in resource.excluded_pids}
+        groups = self._attribute(table).assign(table, roots, excluded)
+        now = self._sample(table, groups)
+        findings = self._judge(now, resources, roots, groups)
+        if not self._history or self._history[-1].table.read_at < table.read_at:
+            self._history = thinned([*self._history, now], table.read_at)
+        self._last_active = {
+            resource: at for resource, at in self._last_active.items() if resource in findings
+        }
+        return tuple(
+            self._observation(resource, finding, look.now, table, roots)
+            for resource, finding in findings.items()
+        )
+
+    def _check_visibility(self, table: ProcessTable) -> None:
+        if table.read_at >= self._visible_until:
+            hidden = visibility.what_is_hidden()
+            if hidden is not None:
+                raise RuntimeError(hidden)
+            self._visible_until = table.read_at + _RECHECK_VISIBILITY_SECONDS
+
+    def _attribute(self, table: ProcessTable) -> Attribution:
+        if self._attribution is None:
+            server = table.processes.get(self._server_pid)
+            if server is None:
+                msg = f"the Jupyter server, process {self._server_pid}, is not to be seen in /proc"
+                raise RuntimeError(msg)
+            self._attribution = Attribution(
+                server.key,
+                server.uid,
+                whole_machine=self._whole_machine,
+                server_url=self._server_url,
+                ignored=self._ignored,
+            )
+        return self._attribution
+
+    def _sample(self, table: ProcessTable, groups: Groups) -> Sample:
+        """Read the I/O figures of those that count, unless they used no CPU since last read.
+
+        Who moves a mebibyte a second cannot do it for long without a tick of CPU time; and the
+        figure is then rated over all the time since it was read before.
+        """
+        readings: dict[int, IoReading] = {}
+        known: dict[int, tuple[ProcKey, IoReading | None, int]] = {}
+        for pids in groups.members.values():
+            for pid in procfs.give_way(pids, every=100):
+                process = table.processes[pid]
+                ticks = process.cpu_ticks + process.reaped_ticks
+                last = self._io.get(pid)
+                if last is None or last[2] != ticks or last[0] != process.key:
+                    moved = procfs.io_bytes(pid)
+                    reading = None if moved is None else IoReading(time.monotonic(), moved)
+                    last = process.key, reading, ticks
+                known[pid] = last
+                if last[1] is not None:
+                    readings[pid] = last[1]
+        self._io = known
+        return Sample(table, readings)
+
+    def _judge(
+        self,
+        now: Sample,
+        resources: Sequence[Resource],
+        roots: Mapping[int, ResourceId],
+        groups: Groups,
+    ) -> dict[ResourceId, Finding | None]:
+        """Return what was found of each resource and of the host (None: a baseline, no more)."""
+        ids = [resource.id for resource in resources] + [HOST]
+        at = now.table.read_at
+        base = base_of(self._history, at, SHORTEST_WINDOW_SECONDS)
+        if base is None:
+            return dict.fromkeys(ids)
+        windows = _windows(self._history, base, now)
+        startup = {
+            resource.pid
+            for resource in resources
+            if resource.starting and _is_startup(resource.pid, base, now)
+        }
+        findings: dict[ResourceId, Finding | None] = {}
+        for resource in ids:
+            members = groups.members.get(resource, [])
+            working = [
+                pid
+                for pid in members
+                if (pid in windows.recent or pid in windows.instant) and pid not in startup
+            ]
+            jobs = trees_of(working, set(members), now.table) if resource == HOST else [working]
+            findings[resource] = (
+                None
+                if any(_is_news(pid, base, now) for pid in members)
+                else max(
+                    (
+                        judge(job, windows, self._thresholds, _Passing(now, roots, groups))
+                        for job in jobs or [[]]
+                    ),
+                    key=lambda finding: (finding.active, finding.unit == "%", finding.value),
+                )
+            )
+        return findings
+
+    def _observation(
+        self,
+        resource: ResourceId,
+        finding: Finding | None,
+        now: float,
+        table: ProcessTable,
+        roots: Mapping[int, ResourceId],
+    ) -> Observation:
+        if finding is None or finding.active:
+            self._last_active[resource] = now
+        if finding is None:
+            return Observation(resource, self.name, Verdict.IDLE, at=now, detail=_BASELINE)
+        figure = (
+            f"{_number(finding.value)} % CPU"
+            if finding.unit == "%"
+            else f"{_number(finding.value / 1048576)} MiB/s read and written"
+        )
+        if finding.active and finding.pid is not None:
+            who = self._command(finding.pid, table, roots)
+            more = f" and {finding.processes - 1} more" if finding.processes > 1 else ""
+            figure = f"{who}{more}, {figure}"
+        return Observation(
+            resource,
+            self.name,
+            Verdict.ACTIVE if finding.active else Verdict.IDLE,
+            at=None if finding.active else self._last_active.get(resource),
+            detail=figure,
+            value=finding.value,
+            threshold=finding.threshold,
+            unit=finding.unit,
+        )
+
+    def _command(self, pid: int, table: ProcessTable, roots: Mapping[int, ResourceId]) -> str:
+        """Name a process for people: the start of its command line."""
+        if pid in roots and roots[pid].kind is Kind.KERNEL:
+            return "the kernel's own process"
+        words = procfs.command_line(pid)
+        if not words:
+            return table.processes[pid].comm
+        text = " ".join((words[0].rsplit("/", 1)[-1], *words[1:]))
+        text = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
+        return text if len(text) <= _COMMAND_LENGTH else text[: _COMMAND_LENGTH - 1] + "…"
+
+
+class _Passing:
+    """Finds the processes that are rated by their whole life: see `Life`."""
+
+    def __init__(self, now: Sample, roots: Mapping[int, ResourceId], groups: Groups) -> None:
+        self._now, self._roots, self._groups = now, roots, groups
+
+    def __call__(self, pid: int) -> Life | None:
+        process = self._now.table.processes[pid]
+        if not started_in_passing(
+            process, self._now.table, self._roots, self._groups.uncounted, PASSING_SECONDS
+        ):
+            return None
+        reading = self._now.io.get(pid)
+        return Life(
+            process.cpu_ticks + process.reaped_ticks, 0 if reading is None else reading.bytes
+        )
+
+
+def _windows(history: Sequence[Sample], base: Sample, now: Sample) -> Windows:
+    at = now.table.read_at
+    recent = work_between(base, now)
+    steady_base = base_of(history, at, STEADY_WINDOW_SECONDS)
+    steady = (
+        recent if steady_base is base or steady_base is None else work_between(steady_base, now)
+    )
+    last = history[-1]
+    instant = {} if last is base or last.table.read_at >= at else work_between(last, now)
+    return Windows(recent, steady, instant)
+
+
+def _is_startup(pid: int | None, base: Sample, now: Sample) -> bool:
+    if pid is None:
+        return False
+    startup_ends = now.table.processes[pid].start_ticks + STARTUP_SECONDS * TICKS_PER_SECOND
+    return base.table.boot_ticks < startup_ends
+
+
+def _is_news(pid: int, base: Sample, now: Sample) -> bool:
+    """Tell whether a process is older than the earlier table, and was not in it."""
+    process, old = now.table.processes[pid], base.table.processes.get(pid)
+    return (
+        old is None or old.start_ticks != process.start_ticks
+    ) and process.start_ticks < base.table.boot_ticks
+
+
+def _number(value: float) -> str:
+    return f"{value:.0f}" if value == 0 or len(f"{value:.0f}") > 1 else f"{value:.1f}"
