@@ -55,7 +55,7 @@ class Looked:
 class Culler:
     """Runs the loop. One step that fails never ends it; a loop that dies is started again, loudly.
 
-    ``on_warning`` is awaited when a host warning begins to stand. ``on_look`` is called after each
+    ``on_warning`` is awaited when a host warning begins to stand, and when it is cancelled. ``on_look`` is called after each
     look.
     """
 
@@ -158,8 +158,8 @@ class Culler:
         for decision in decisions:
             if decision.action in (Action.WARN, Action.CANCEL_WARNING):
                 await self.records.decided([decision])
-            if decision.action is Action.WARN and self.on_warning is not None:
-                await self.on_warning(decision)
+                if self.on_warning is not None:
+                    await self.on_warning(decision)
 
     async def _run(self) -> None:
         while True:

@@ -19,6 +19,7 @@ from .core.model import HOST, Action, Decision, ResourceId, Verdict
 from .culler import Culler
 from .errors import OutOfBounds, UnknownResource
 from .journal import Journal
+from .other_cullers import OtherCuller
 from .sources.keep_alives import KeepAlives, StandingKeepAlive
 from .sources.presence import PresenceSource
 from .sources.reported import ReportedSource
@@ -32,7 +33,7 @@ class CullerService:
     """The running culler as the API knows it (`api.culler_port.CullerPort`).
 
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
-    what else may end things on this server, in sentences. ``host_stop`` None: no stop here.
+    what else may end things on this server. ``host_stop`` None: no stop here.
     """
 
     config: IdleCuller
@@ -47,7 +48,7 @@ class CullerService:
     log: logging.Logger
     host_stop: HostStop | None = None
     user_settings: UserSettings = field(default_factory=UserSettings)
-    other_cullers: tuple[str, ...] = ()
+    other_cullers: tuple[OtherCuller, ...] = ()
     _settings_problem: str | None = None
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -65,7 +66,8 @@ class CullerService:
 
     def explain(self) -> shapes.Explanation:
         """Say why, with every observation of the last look."""
-        return self.view.explain(self.status(), self.culler.last, self.other_cullers)
+        others = [str(other) for other in self.other_cullers]
+        return self.view.explain(self.status(), self.culler.last, others)
 
     def problems(self) -> list[shapes.Problem]:
         """List what is wrong beside failing sources and actions."""
@@ -78,11 +80,11 @@ class CullerService:
             self._file_problem("keep-alives", self.keep_alives.problem, since),
             self._file_problem("settings", self._settings_problem, since),
         ]
+        mend = "switch it off, or set take_over_builtin_culling"
         found += [
-            shapes.Problem(
-                "other culler", since, sentence, "switch it off, or set take_over_builtin_culling"
-            )
-            for sentence in self.other_cullers
+            shapes.Problem("other culler", since, str(other), mend)
+            for other in self.other_cullers
+            if other.is_problem
         ]
         return [problem for problem in found if problem is not None]
 

@@ -1,0 +1,256 @@
+"""The extension application: wiring, nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_data_dir
+from jupyter_server.extension.application import ExtensionApp
+
+from ._version import __version__
+from .actions.announce import Announcer
+from .actions.base import ActionRunner
+from .actions.cull_kernel import CullKernel
+from .actions.cull_terminal import CullTerminal
+from .actions.pre_stop import PreStop
+from .actions.run_command import RunCommand
+from .actions.stop_server import StopServer
+from .actor import Actor
+from .api.handlers import routes
+from .clock import AwakeClock
+from .config import IdleCuller, Settings, load_or_refuse
+from .core.decision import duration
+from .core.model import Action, Decision, Kind, ResourceId, Verdict
+from .culler import Culler, Looked
+from .events import Events
+from .journal import Journal, default_path
+from .metrics import Metrics
+from .observer import Observer
+from .other_cullers import find_other_cullers, take_over
+from .records import JournalRecords
+from .service import CullerService
+from .sources.contents import ContentsSource
+from .sources.heartbeat_files import HeartbeatFilesSource
+from .sources.keep_alives import KeepAlives
+from .sources.kernels import KernelsSource
+from .sources.other_ttys import OtherTtysSource
+from .sources.presence import PresenceSource
+from .sources.processes import ProcessesSource
+from .sources.proxied import ProxiedSource
+from .sources.reported import ReportedSource
+from .sources.terminals import TerminalsSource
+from .status_view import StatusView
+from .stopping import HostStop
+from .user_settings import load_user_settings
+
+
+class IdleCullerApp(ExtensionApp):
+    """Puts the sources, the culler, the actions and the API together, and into the server."""
+
+    name = "jupyter_idle_culler"
+    load_other_extensions = True
+    classes = [IdleCuller]  # noqa: RUF012 - a list, as JupyterApp declares it
+
+    def initialize_settings(self) -> None:
+        """Build everything; a bad configuration ends the start of the server here."""
+        self.configuration = load_or_refuse(self)
+        self._starting: asyncio.Task[None] | None = None
+        self._build(self.configuration.settings())
+        self.settings["idle_culler"] = self.service
+
+    def initialize_handlers(self) -> None:
+        """Add the routes, and start by hand where jupyter_server (before 2.16) has no hook for it."""
+        self.handlers.extend(routes(""))
+        if not hasattr(ExtensionApp, "_start_jupyter_server_extension"):
+            self.serverapp.io_loop.add_callback(self._start)
+
+    async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
+        """Begin to look, once every extension is loaded."""
+        del serverapp
+        await self._start()
+
+    async def stop_extension(self) -> None:
+        """Let go of everything; nothing of ours runs on."""
+        await self._culler.stop()
+        for source in (self._kernels, self._terminals, self._contents):
+            source.close()
+        await self._journal.append("end")
+        await self._journal.close()
+
+    def _build(self, chosen: Settings) -> None:
+        """Make every part, from the clock to the service."""
+        server, web_settings = self.serverapp, self.serverapp.web_app.settings
+        self._clock = clock = AwakeClock()
+        data_dir = Path(jupyter_data_dir())
+        self._journal = Journal(
+            default_path(data_dir, server.root_dir, server.base_url),
+            chosen.journal_max_bytes,
+            clock.now,
+        )
+        presence, reported = PresenceSource(clock.now), ReportedSource(clock.now)
+        self._kernels = KernelsSource(web_settings, clock=clock.now, log=self.log)
+        self._terminals = TerminalsSource(
+            web_settings,
+            viewer_commands=chosen.viewer_commands,
+            interactive_commands=chosen.interactive_commands,
+            clock=clock.now,
+        )
+        self._contents = ContentsSource(web_settings, presence, clock.now)
+        keep_alives = KeepAlives(
+            clock,
+            lambda: chosen.max_keep_alive_seconds / 60,
+            self.log,
+            self._journal.path.with_name(self._journal.path.stem + "-keep-alives.json"),
+        )
+        ends_machine = chosen.stop_action == "command"
+        marks = (f"JUPYTER_SERVER_URL={server.connection_url}", f"JPY_PARENT_PID={os.getpid()}")
+        other_ttys = OtherTtysSource(whole_machine=ends_machine, marks=marks)
+        observer = Observer(
+            finding=[self._kernels, self._terminals],
+            others=[
+                ProcessesSource(
+                    whole_machine=ends_machine,
+                    cpu_threshold_percent=chosen.cpu_threshold_percent,
+                    tree_cpu_threshold_percent=chosen.tree_cpu_threshold_percent,
+                    io_threshold_bytes_per_second=chosen.io_threshold_bytes_per_second,
+                    ignored_processes=chosen.ignored_processes,
+                    server_url=server.connection_url,
+                ),
+                presence,
+                self._contents,
+                other_ttys,
+                ProxiedSource(web_settings),
+                keep_alives,
+                HeartbeatFilesSource([str(path) for path in chosen.heartbeat_files], self.log),
+                reported,
+            ],
+            clock=clock.now,
+            log=self.log,
+            server_started_at=clock.now(),
+        )
+        records = JournalRecords(
+            self._journal,
+            Events(server.event_logger, clock),
+            Metrics(),
+            lambda: self._culler.policy,
+            self.log,
+        )
+        runners: dict[Kind, ActionRunner] = {
+            Kind.KERNEL: CullKernel(web_settings),
+            Kind.TERMINAL: CullTerminal(web_settings),
+        }
+        host_stop = self._host_stop(chosen, dict(runners))
+        if host_stop is not None:
+            runners[Kind.HOST] = host_stop
+        actor = Actor(runners, clock.now, records.settled, self.log, chosen.dry_run)
+        self._announcer = Announcer(
+            lambda: web_settings.get("terminal_manager"), self.log, other_ttys.paths
+        )
+        self._culler = Culler(
+            observer,
+            actor,
+            self.configuration.policy(),
+            clock,
+            records,
+            self.log,
+            chosen.check_interval_seconds,
+            self._on_warning,
+            self._on_look,
+        )
+        self.service = CullerService(
+            config=self.configuration,
+            settings_in_force=chosen,
+            culler=self._culler,
+            journal=self._journal,
+            view=StatusView(clock, observer, actor, chosen.stop_action, chosen.dry_run),
+            keep_alives=keep_alives,
+            presence=presence,
+            reported=reported,
+            exists=self._exists,
+            log=self.log,
+            host_stop=host_stop,
+        )
+
+    def _host_stop(self, chosen: Settings, runners: dict[Kind, ActionRunner]) -> HostStop | None:
+        """Make what stops the host, None where nothing does."""
+        if chosen.stop_action == "none":
+            return None
+        pre_stop = None
+        if chosen.pre_stop_command:
+            command = RunCommand(
+                chosen.pre_stop_command,
+                self.log,
+                chosen.pre_stop_timeout_seconds,
+                "pre_stop_command",
+            )
+            pre_stop = PreStop(command, chosen.pre_stop_failure)
+        if chosen.stop_action == "command":
+            stop = RunCommand(chosen.stop_command, self.log, name="stop_command")
+            return HostStop(stop, self._still_due, pre_stop)
+
+        async def end_resources() -> None:
+            looked = await self._culler.look()
+            await asyncio.gather(
+                *(
+                    runners[resource.id.kind].apply(
+                        Decision(
+                            resource.id, Action.CULL, Verdict.IDLE, "the server stops", looked.at
+                        )
+                    )
+                    for resource in looked.snapshot.resources
+                ),
+                return_exceptions=True,
+            )
+
+        return HostStop(StopServer(self.serverapp), self._still_due, pre_stop, end_resources)
+
+    async def _still_due(self, resource: ResourceId) -> bool:
+        return await self._culler.still_due(resource)
+
+    async def _start(self) -> None:
+        """Watch what can be watched only now, and start the loop."""
+        chosen = self.service.settings_in_force
+        await self.service.keep_alives.load()
+        user = await asyncio.to_thread(load_user_settings, chosen.user_settings_path, self.log)
+        self.service.user_settings = user
+        self._culler.policy = self.configuration.policy(user)
+        for notice in self.configuration.notices(user):
+            self.log.warning("Idle culler: %s.", notice)
+        self._kernels.start()
+        self._terminals.start(self.serverapp.web_app)
+        if chosen.take_over_builtin_culling:
+            for other in take_over(self.serverapp):
+                self.log.warning("Idle culler: switched off another culler: %s.", other)
+        self.service.other_cullers = find_other_cullers(self.serverapp)
+        for other in self.service.other_cullers:
+            self.log.warning("Idle culler: another culler is on: %s.", other)
+        for sentence in self._culler.observer.limitations:
+            self.log.info("Idle culler: %s", sentence)
+        await self._journal.append("start", version=__version__, stop_action=chosen.stop_action)
+        self._culler.start()
+
+    def _exists(self, resource: ResourceId) -> bool:
+        settings = self.serverapp.web_app.settings
+        if resource.kind is Kind.KERNEL:
+            return resource.name in settings["kernel_manager"]
+        return resource.name in getattr(settings.get("terminal_manager"), "terminals", ())
+
+    def _on_look(self, looked: Looked) -> None:
+        """Let the server's own shutdown, and JupyterHub, see our evidence too."""
+        newest = self._clock.to_utc(looked.decisions[-1].evidence_at)
+        self.serverapp.web_app.settings["idle_culler_last_activity"] = newest
+
+    async def _on_warning(self, decision: Decision) -> None:
+        """Tell the terminals where no widget tells the person."""
+        now = self._clock.now()
+        if decision.action is Action.WARN and self.service.presence.connected(now):
+            return
+        if decision.deadline is not None:
+            left = duration(decision.deadline - now)
+            quiet = duration(now - decision.evidence_at)
+            text = f"This server stops in {left}: nothing has run and nobody has worked for {quiet}"
+            decision = decision._replace(reason=text)
+        await self._announcer.apply(decision)

@@ -1,0 +1,84 @@
+"""Write down what happens, then announce it: journal first, then events and metrics."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .actions.base import Outcome
+from .core.model import Decision, Policy, Snapshot
+from .events import Events
+from .journal import Journal
+from .metrics import Metrics
+from .recorder import Recorder
+
+
+@dataclass
+class JournalRecords:
+    """Keeps the journal, and tells events and metrics after it. No failure of these stops anything.
+
+    ``policy`` gives the one in force. ``to_utc`` gives the wall-clock time of an instant.
+    """
+
+    journal: Journal
+    events: Events
+    metrics: Metrics
+    policy: Callable[[], Policy]
+    log: logging.Logger
+    recorder: Recorder = field(default_factory=Recorder)
+
+    async def looked(self, snapshot: Snapshot, decisions: Sequence[Decision], now: float) -> None:
+        """Record what changed since the last look."""
+        entries = self.recorder.changes(snapshot, decisions, self.policy(), now)
+        if entries or self.journal.problem:
+            await self.journal.append_all(entries)
+        self.metrics.looked(snapshot, decisions, now)
+
+    async def decided(self, decisions: Iterable[Decision]) -> None:
+        """Record what is about to be done, on the disk, then announce it."""
+        decisions = list(decisions)
+        entries = [("decision", decision_fields(decision)) for decision in decisions]
+        await self.journal.append_all(entries, durable=True)
+        for decision in decisions:
+            self.log.warning(
+                "Idle culler: %s %s: %s (last evidence: %s, from %s).",
+                decision.action.value,
+                decision.resource,
+                decision.reason,
+                decision.evidence,
+                decision.evidence_source,
+            )
+            self.events.decided(decision)
+            self.metrics.decided(decision)
+
+    async def settled(self, decision: Decision, outcome: Outcome) -> None:
+        """Record what became of it, then announce it."""
+        await self.journal.append(
+            "outcome",
+            resource=str(decision.resource),
+            action=decision.action.value,
+            ok=outcome.ok,
+            withdrawn=outcome.withdrawn,
+            detail=outcome.detail,
+        )
+        self.log.info(
+            "Idle culler: %s %s: %s.", decision.action.value, decision.resource, outcome.detail
+        )
+        self.events.settled(decision, outcome)
+        self.metrics.settled(decision, outcome)
+
+
+def decision_fields(decision: Decision) -> dict[str, Any]:
+    """Return a decision as the journal keeps it."""
+    return {
+        "resource": str(decision.resource),
+        "action": decision.action.value,
+        "verdict": decision.verdict.value,
+        "reason": decision.reason,
+        "evidence_at": decision.evidence_at,
+        "evidence": decision.evidence,
+        "evidence_source": decision.evidence_source,
+        "deadline": decision.deadline,
+    }
