@@ -24,8 +24,7 @@ from . import config_checks
 from .config_traits import ConfigurationTraits
 from .core.model import Policy
 from .errors import ConfigurationError
-from .status import Setting
-from .user_settings import SETTING_NAMES, Bound, UserSettings, ended, in_words, unending
+from .user_settings import Bound, UserSettings, in_words, unending
 
 KINDS = ("kernel", "terminal", "host")
 _TIMEOUTS = ("timeout_minutes", *(f"{kind}_timeout_minutes" for kind in KINDS))
@@ -120,12 +119,11 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
 
         Returns ``configuration``, ``environment`` or ``default``.
         """
-        kind = setting.removesuffix("_timeout_minutes")
-        if setting in self._given:
-            return "configuration"
-        if (kind in KINDS or setting == "timeout_minutes") and self.timeout_given:
-            return "environment" if self._timeout_from == TIMEOUT_VARIABLE else "configuration"
-        return "default"
+        follows = setting in _TIMEOUTS and setting not in self._given
+        giver = self._timeout_from if follows else f"IdleCuller.{setting}"
+        if giver == TIMEOUT_VARIABLE:
+            return "environment"
+        return "configuration" if setting in self._given or (follows and giver) else "default"
 
     def bounds(self) -> dict[str, Bound]:
         """Return what bounds a user's choice, by the name of the setting."""
@@ -184,30 +182,6 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             ignore_connections=self.ignore_connections,
             cull_terminals=self.cull_terminals,
             cull_on_unknown=self.cull_on_unknown,
-        )
-
-    def choices(self, user: UserSettings) -> dict[str, Setting]:
-        """Return what a user may change: value (None: unset), where it comes from, its bounds."""
-        bounds: dict[str, Bound] = {"warning_minutes": Bound(), **self.bounds()}
-        return {name: self._choice(name, user, bounds[name]) for name in SETTING_NAMES}
-
-    def _choice(self, name: str, user: UserSettings, bound: Bound) -> Setting:
-        value, source = getattr(user, name), "user"
-        if value is not None and name != "warning_minutes":
-            value = ended(bound.clamp(value))
-        elif value is None:
-            value = getattr(self, name)
-            if name in self._given:
-                source = "configuration"
-            elif name == "timeout_minutes" and self._timeout_from == TIMEOUT_VARIABLE:
-                source = "environment"
-            else:
-                source = "default"
-        return Setting(
-            value=value,
-            source=source,
-            minimum=bound.minimum or None,
-            maximum=None if math.isinf(bound.maximum) else bound.maximum,
         )
 
     @property

@@ -18,16 +18,6 @@ from .user_settings import unending
 if TYPE_CHECKING:
     from .config import IdleCuller
 
-VIEWER_COMMANDS = (
-    "atop", "bat", "btop", "glances", "htop", "iftop", "iotop", "journalctl", "less", "man", "more",
-    "most", "nethogs", "nvidia-smi", "nvitop", "nvtop", "pg", "screen", "tail", "tmux", "top",
-    "vmstat", "watch",
-)  # fmt: skip
-INTERACTIVE_COMMANDS = (
-    "bpython", "emacs", "ghci", "ipython", "ipython3", "irb", "joe", "julia", "mc", "micro",
-    "mysql", "nano", "node", "nvim", "octave", "pico", "psql", "python", "python2", "python3", "R",
-    "ranger", "redis-cli", "scala", "sqlite3", "vi", "vim",
-)  # fmt: skip
 _LATER_ACTIONS = ("notebook-instance", "studio-app")
 _LONGEST_LINE = 600
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import Bool, Enum, HasTraits, Unicode, Union, default
 
-from . import config_checks
 from .quantities import Bytes, Minutes, Percent, Price, Rate, Seconds, Texts
+from .sources.attribution import DEFAULT_IGNORED_PROCESSES
+from .sources.commands import DEFAULT_INTERACTIVE, DEFAULT_VIEWERS
 
 STOP_ACTIONS = ("auto", "none", "server", "notebook-instance", "studio-app", "command")
 
@@ -141,23 +142,26 @@ class ConfigurationTraits(HasTraits):
         Accepted and checked; this version does not look at GPUs yet.""",
     )
     viewer_commands = Texts(
-        config_checks.VIEWER_COMMANDS,
+        DEFAULT_VIEWERS,
         help="""Programs that only watch: left open in a terminal they are no work.
 
-        A list of program names; neither their output nor their own CPU counts.
+        A list; an entry is a program's name, or a name and the options that must be there
+        ("tail -f"). Neither their output nor their own CPU counts.
         Example: c.IdleCuller.viewer_commands.append("bmon")""",
     )
     interactive_commands = Texts(
-        config_checks.INTERACTIVE_COMMANDS,
-        help="""Programs with a prompt of their own: no work without a script to run, unless they
-        compute. A list of program names.
-        Example: c.IdleCuller.interactive_commands.append("ghci")""",
+        DEFAULT_INTERACTIVE,
+        help="""REPLs and editors: at their own prompt they are no work, unless they compute.
+
+        A list; entries as in viewer_commands. With a script or a statement to run, the ones known
+        by default are work. Example: c.IdleCuller.interactive_commands.append("gap")""",
     )
     ignored_processes = Texts(
-        (),
-        help="""Programs that never count as work, whatever they do. A list of program names.
+        DEFAULT_IGNORED_PROCESSES,
+        help="""Processes that never count as work, whatever they do.
 
-        Example: ["telemetry-agent"]""",
+        A list of names as the kernel has them (at most 15 characters); * stands for any.
+        Example: c.IdleCuller.ignored_processes.append("telemetry*")""",
     )
     heartbeat_files = Texts(
         (),

@@ -28,11 +28,6 @@ def unending(minutes: float) -> float:
     return minutes or math.inf
 
 
-def ended(minutes: float) -> float:
-    """Return 0 for infinity: the other way round."""
-    return 0.0 if math.isinf(minutes) else minutes
-
-
 @dataclass(frozen=True)
 class Bound:
     """Least and most minutes for one timeout (``math.inf``: no limit), and what sets them."""

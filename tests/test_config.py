@@ -17,7 +17,7 @@ from traitlets.config import Config
 from jupyter_idle_culler.config import KINDS, TIMEOUT_VARIABLE, IdleCuller
 from jupyter_idle_culler.errors import ConfigurationError, OutOfBounds
 from jupyter_idle_culler.quantities import TEN_YEARS_MINUTES
-from jupyter_idle_culler.user_settings import SETTING_NAMES, UserSettings, unending
+from jupyter_idle_culler.user_settings import UserSettings, unending
 
 TIMEOUTS = ("timeout_minutes", *(f"{kind}_timeout_minutes" for kind in KINDS))
 minutes = st.one_of(st.just(0.0), st.floats(0.01, TEN_YEARS_MINUTES))
@@ -63,6 +63,7 @@ def test_the_defaults_are_those_that_the_documentation_names() -> None:
     assert (settings.cpu_threshold_percent, settings.tree_cpu_threshold_percent) == (5, 50)
     assert settings.io_threshold_bytes_per_second == 1024 * 1024
     assert (settings.gpu_threshold_percent, settings.hourly_price) == (1, None)
+    assert "sshd" in settings.ignored_processes
     assert (settings.stop_action, settings.stop_command) == ("none", ())
     assert (settings.pre_stop_command, settings.pre_stop_timeout_seconds) == ((), 30)
     assert (settings.pre_stop_failure, settings.dry_run) == ("keep", False)
@@ -70,7 +71,7 @@ def test_the_defaults_are_those_that_the_documentation_names() -> None:
     assert settings.record_presence_details is False
     assert settings.journal_max_bytes == 5 * 1024 * 1024
     assert {"top", "less", "tail", "tmux"} <= set(settings.viewer_commands)
-    assert {"python3", "R", "psql", "vim"} <= set(settings.interactive_commands)
+    assert {"python", "R", "psql", "vim"} <= set(settings.interactive_commands)
     assert culler.notices() == ()
 
 
@@ -307,19 +308,22 @@ def test_a_change_of_a_user_is_checked_as_a_whole() -> None:
         assert refused.value.field == field  # type: ignore[attr-defined]
 
 
-def test_the_choices_of_a_user_name_value_source_and_bounds() -> None:
-    """What the interface shows: where each value comes from, and how far it may go."""
+def test_each_setting_says_where_it_comes_from_and_how_far_it_may_go() -> None:
+    """What the interface shows beside a choice: its source, and the bounds of a user."""
     culler = configured({"kernel_timeout_minutes": 30, "min_timeout_minutes": 5}, "60")
-    choices = culler.choices(UserSettings(host_timeout_minutes=500))
-    assert tuple(choices) == SETTING_NAMES
-    found = {name: (c.value, c.source, c.minimum, c.maximum) for name, c in choices.items()}
-    assert found == {
-        "timeout_minutes": (60, "environment", 5, 60),
-        "kernel_timeout_minutes": (30, "configuration", 5, 30),
-        "terminal_timeout_minutes": (None, "default", 5, 60),
-        "host_timeout_minutes": (60, "user", 5, 60),
-        "warning_minutes": (5, "default", None, None),
+    found = {
+        name: (culler.source_of(name), bound.minimum, bound.maximum)
+        for name, bound in culler.bounds().items()
     }
+    assert found == {
+        "timeout_minutes": ("environment", 5, 60),
+        "kernel_timeout_minutes": ("configuration", 5, 30),
+        "terminal_timeout_minutes": ("environment", 5, 60),
+        "host_timeout_minutes": ("environment", 5, 60),
+    }
+    assert culler.source_of("warning_minutes") == "default"
+    assert configured({"timeout_minutes": 9}).source_of("host_timeout_minutes") == "configuration"
+    assert configured({}).source_of("host_timeout_minutes") == "default"
 
 
 def test_every_trait_has_a_help_that_says_what_it_is() -> None:

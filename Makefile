@@ -1,0 +1,167 @@
+# jupyter_idle_culler: everything a newcomer types. Each target sets itself up; stamps in .stamps/
+# remember what is done. `make help` says what there is.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.NOTPARALLEL:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+PORT ?= 8888
+ARGS ?=
+TIMEOUT_IN_MINS ?=
+PYTEST_ARGS ?=
+
+VENV := .venv
+VENV_214 := .venv-2.14
+PY := $(VENV)/bin/python
+PY_214 := $(VENV_214)/bin/python
+STAMPS := .stamps
+SCRATCH := $(CURDIR)/.run
+
+export TIMEOUT_IN_MINS
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PIP_ROOT_USER_ACTION := ignore
+PIP_INSTALL := -m pip install --quiet
+
+# What the tests call beside Python, as command:package of Debian and its relatives.
+PROGRAMS := tmux:tmux screen:screen sudo:sudo vi:vim-tiny nano:nano less:less man:man-db \
+	htop:htop sqlite3:sqlite3 watch:procps faketime:faketime cron:cron unshare:util-linux \
+	setpriv:util-linux script:bsdutils
+BROWSER_PROGRAMS := chromium:chromium
+LINT_PROGRAMS := shellcheck:shellcheck
+
+SHELL_FILES = .ci/run $(shell git ls-files '*.sh')
+
+## help: this list
+.PHONY: help
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST) | awk -F': ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@echo
+	@echo "  PYTHON=$(PYTHON)  the Python that environments are made with, 3.10 or newer"
+	@echo "  run: TIMEOUT_IN_MINS=2 PORT=$(PORT) ARGS='--IdleCuller.stop_action=server'"
+	@echo "       configuration, data and notebooks of this JupyterLab are its own, in .run/"
+	@echo "  test-python, test-214, test-browser: PYTEST_ARGS='-k terminal -x'"
+
+## run: JupyterLab on 127.0.0.1 with the culler on (TIMEOUT_IN_MINS, PORT, ARGS)
+.PHONY: run
+run: $(STAMPS)/run
+	@mkdir -p $(SCRATCH)/notebooks
+	@runtime=$$($(PY) -m jupyter --runtime-dir); \
+	root=; if [ "$$(id -u)" = 0 ]; then root=--allow-root; fi; \
+	export JUPYTER_RUNTIME_DIR="$$runtime" JUPYTER_CONFIG_DIR=$(SCRATCH)/config; \
+	export JUPYTER_DATA_DIR=$(SCRATCH)/data IPYTHONDIR=$(SCRATCH)/ipython; \
+	export PATH="$(CURDIR)/$(VENV)/bin:$$PATH"; \
+	exec $(PY) -m jupyter lab --ip=127.0.0.1 --port=$(PORT) $$root \
+		--ServerApp.root_dir=$(SCRATCH)/notebooks $(ARGS)
+
+## test: every suite, set-up included
+.PHONY: test
+test: test-python test-214 test-browser
+
+## test-python: the Python suite on the newest jupyter_server
+.PHONY: test-python
+test-python: $(STAMPS)/test
+	@$(MAKE) have WHAT='$(PROGRAMS)'
+	$(PY) -m pytest tests $(PYTEST_ARGS)
+
+## test-214: the tests marked js214 on jupyter_server 2.14.2, the oldest supported
+.PHONY: test-214
+test-214: $(STAMPS)/test-214
+	@$(MAKE) have WHAT='$(PROGRAMS)'
+	$(PY_214) -m pytest tests -m js214 -p no:cacheprovider $(PYTEST_ARGS)
+
+## test-browser: the tests in a real browser
+.PHONY: test-browser
+test-browser: $(STAMPS)/browser
+	@$(MAKE) have WHAT='$(PROGRAMS) $(BROWSER_PROGRAMS)'
+	$(PY) -m pytest tests/browser $(PYTEST_ARGS)
+
+## bench: every figure with its bound
+.PHONY: bench
+bench: $(STAMPS)/test
+	$(PY) -m bench $(ARGS)
+
+## lint: ruff, mypy, shellcheck, shfmt
+.PHONY: lint
+lint: $(STAMPS)/lint
+	@$(MAKE) have WHAT='$(LINT_PROGRAMS)'
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+	shellcheck $(SHELL_FILES)
+	$(VENV)/bin/shfmt -d -i 2 -ci $(SHELL_FILES)
+
+## build: wheel and sdist in dist/, and a look into them
+.PHONY: build
+build: $(STAMPS)/build
+	rm -rf dist
+	$(PY) -m build --outdir dist .
+	$(PY) -m tests.package_contents dist
+
+## clean: remove what was built and installed here (.run/ with its notebooks stays)
+.PHONY: clean
+clean:
+	rm -rf $(VENV) $(VENV_214) $(STAMPS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Programs that are missing are installed where that is ours to do; elsewhere their names are said.
+.PHONY: have
+have:
+	@PATH="$$PATH:/usr/sbin:/sbin"; packages=(); \
+	for pair in $(WHAT); do \
+		command -v "$${pair%%:*}" >/dev/null || packages+=("$${pair#*:}"); \
+	done; \
+	if [ $${#packages[@]} = 0 ]; then exit 0; fi; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -q && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$${packages[@]}"; \
+	else \
+		echo "missing system packages: $${packages[*]}" >&2; \
+		echo "tests that need them are skipped (and fail where CI=true); on Debian:" >&2; \
+		echo "  sudo apt-get install $${packages[*]}" >&2; \
+	fi
+
+$(STAMPS)/python:
+	@command -v $(PYTHON) >/dev/null || { \
+		echo "there is no $(PYTHON) here: install Python 3.10 or newer, or say PYTHON=..." >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit( \
+		"Python 3.10 or newer is needed; $(PYTHON) is %d.%d: say PYTHON=python3.12" % sys.version_info[:2])'
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+			apt-get update -q && \
+			DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; \
+		else echo "$(PYTHON) has no venv: on Debian, sudo apt-get install python3-venv" >&2; exit 1; fi; }
+	@mkdir -p $(STAMPS)
+	@touch $@
+
+$(STAMPS)/venv: | $(STAMPS)/python
+	[ -x $(PY) ] || $(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(STAMPS)/run: pyproject.toml | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) -e . 'jupyterlab>=4.4,<5'
+	@touch $@
+
+$(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) -e '.[test]'
+	@touch $@
+
+$(STAMPS)/browser: pyproject.toml | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) -e '.[test,browser]'
+	@touch $@
+
+$(STAMPS)/lint: pyproject.toml | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) -e '.[test,browser,lint]'
+	@touch $@
+
+$(STAMPS)/build: pyproject.toml | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) build
+	@touch $@
+
+$(STAMPS)/test-214: pyproject.toml | $(STAMPS)/python
+	[ -x $(PY_214) ] || $(PYTHON) -m venv $(VENV_214)
+	$(PY_214) $(PIP_INSTALL) -e '.[test]' jupyter_server==2.14.2
+	@touch $@
