@@ -57,12 +57,11 @@ class IdleCullerApp(ExtensionApp):
     def initialize_settings(self) -> None:
         """Build everything; a bad configuration ends the start of the server here."""
         self.configuration = load_or_refuse(self)
-        self._starting: asyncio.Task[None] | None = None
         self._build(self.configuration.settings())
         self.settings["idle_culler"] = self.service
 
     def initialize_handlers(self) -> None:
-        """Add the routes, and start by hand where jupyter_server (before 2.16) has no hook for it."""
+        """Add the routes; start by hand where jupyter_server (before 2.16) has no hook for it."""
         self.handlers.extend(routes(""))
         if not hasattr(ExtensionApp, "_start_jupyter_server_extension"):
             self.serverapp.io_loop.add_callback(self._start)
@@ -75,8 +74,8 @@ class IdleCullerApp(ExtensionApp):
     async def stop_extension(self) -> None:
         """Let go of everything; nothing of ours runs on."""
         await self._culler.stop()
-        for source in (self._kernels, self._terminals, self._contents):
-            source.close()
+        self._kernels.close()
+        self._contents.close()
         await self._journal.append("end")
         await self._journal.close()
 
@@ -220,7 +219,7 @@ class IdleCullerApp(ExtensionApp):
         for notice in self.configuration.notices(user):
             self.log.warning("Idle culler: %s.", notice)
         self._kernels.start()
-        self._terminals.start(self.serverapp.web_app)
+        self._terminals.watch_input(self.serverapp.web_app)
         if chosen.take_over_builtin_culling:
             for other in take_over(self.serverapp):
                 self.log.warning("Idle culler: switched off another culler: %s.", other)

@@ -197,7 +197,7 @@ class StatusView:
 
     def _health(self, problems: Sequence[view.Problem], now: float) -> view.Health:
         found = list(problems)
-        unhealthy = bool(found)
+        unhealthy = any(problem.source == "culler" for problem in found)
         for name, health in self.observer.health.items():
             if health.failing_since is not None:
                 mend = "what it cannot see is kept; see the server log"
