@@ -26,7 +26,7 @@ def why_no_number(value: object, low: float, high: float, unit: str) -> str | No
     return None if math.isfinite(number) and low <= number <= high else rule
 
 
-class Quantity(Float[Any, Any]):
+class Quantity(Float):  # type: ignore[type-arg] # generic in newer traitlets only
     """A finite number within a range."""
 
     unit = "units"
@@ -42,7 +42,8 @@ class Quantity(Float[Any, Any]):
     ) -> None:
         self.low = self.low if low is None else low
         self.high = self.high if high is None else high
-        super().__init__(default_value, allow_none=default_value is None, help=help)
+        options: dict[str, Any] = {"allow_none": default_value is None, "help": help}
+        super().__init__(default_value, **options)
         self.tag(config=True)
 
     def validate(self, obj: Any, value: Any) -> float:
@@ -89,7 +90,7 @@ class Price(Quantity):
     high = 1e6
 
 
-class Bytes(Int[Any, Any]):
+class Bytes(Int):  # type: ignore[type-arg] # generic in newer traitlets only
     """A size of a file in bytes."""
 
     def __init__(self, default_value: int, *, low: int, high: int, help: str) -> None:  # noqa: A002, RUF100 - as above
@@ -109,7 +110,7 @@ class Bytes(Int[Any, Any]):
         return int(value)
 
 
-class Texts(List[Any]):
+class Texts(List):  # type: ignore[type-arg] # generic in newer traitlets only
     """A list of strings of which none is empty."""
 
     def __init__(self, default_value: tuple[str, ...] = (), *, help: str) -> None:  # noqa: A002, RUF100 - as above

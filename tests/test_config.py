@@ -70,7 +70,7 @@ def test_the_defaults_are_those_that_the_documentation_names() -> None:
     assert settings.take_over_builtin_culling is False
     assert settings.record_presence_details is False
     assert settings.journal_max_bytes == 5 * 1024 * 1024
-    assert {"top", "less", "tail", "tmux"} <= set(settings.viewer_commands)
+    assert {"top", "less", "tail -f", "tmux"} <= set(settings.viewer_commands)
     assert {"python", "R", "psql", "vim"} <= set(settings.interactive_commands)
     assert culler.notices() == ()
 
