@@ -82,6 +82,11 @@ class Journal:
         self._queued: Future[bool] | None = None
         self._closed = False
 
+    @property
+    def rotations(self) -> int:
+        """How often older entries were dropped: what replay needs must then be written anew."""
+        return self._appender.rotations
+
     async def append(self, event: str, *, durable: bool = False, **fields: Any) -> Entry:
         """Write one entry and return it; ``durable``: it is on the disk before this returns.
 

@@ -45,13 +45,14 @@ def older(path: Path) -> Path:
 class Appender:
     """Append lines to a regular file that only its owner can read; keep it small.
 
-    ``written`` counts the lines of the last `append` that are in the file, also when it failed.
+    ``written`` counts the lines of the last `append` that are in the file, also when it failed;
+    ``rotations`` how often the older half was dropped.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self._path = path
         self._max_bytes = max_bytes
-        self.written = 0
+        self.written = self.rotations = 0
         self._file: int | None = None
 
     def append(self, lines: Sequence[bytes], durable: bool) -> None:
@@ -83,6 +84,7 @@ class Appender:
         if size and size + len(line) > self._max_bytes:
             self.close()
             self._path.replace(older(self._path))
+            self.rotations += 1
             file, size = self._current(), 0
         elif size:
             os.lseek(file, size - 1, os.SEEK_SET)
@@ -100,6 +102,7 @@ class Appender:
                 if (here.st_dev, here.st_ino) == (there.st_dev, there.st_ino):
                     return self._file
             self.close()
+            self.rotations += 1
         self._file = _open(self._path)
         return self._file
 

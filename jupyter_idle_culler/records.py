@@ -28,9 +28,15 @@ class JournalRecords:
     policy: Callable[[], Policy]
     log: logging.Logger
     recorder: Recorder = field(default_factory=Recorder)
+    _rotations: int = 0
+    _looked_at: float | None = None
 
     async def looked(self, snapshot: Snapshot, decisions: Sequence[Decision], now: float) -> None:
         """Record what changed since the last look."""
+        if self.journal.rotations != self._rotations:
+            self._rotations = self.journal.rotations
+            self.recorder.forget()
+        self._looked_at = now
         entries = self.recorder.changes(snapshot, decisions, self.policy(), now)
         if entries or self.journal.problem:
             await self.journal.append_all(entries)
@@ -39,7 +45,9 @@ class JournalRecords:
     async def decided(self, decisions: Iterable[Decision]) -> None:
         """Record what is about to be done, on the disk, then announce it."""
         decisions = list(decisions)
-        entries = [("decision", decision_fields(decision)) for decision in decisions]
+        # The instant of the look, not of the writing: replay decides at it again.
+        look = {} if self._looked_at is None else {"t": self._looked_at}
+        entries = [("decision", {**decision_fields(decision), **look}) for decision in decisions]
         await self.journal.append_all(entries, durable=True)
         for decision in decisions:
             self.log.warning(
