@@ -17,6 +17,7 @@ from .accounting import (
     STEADY_WINDOW_SECONDS,
     IoReading,
     Sample,
+    Work,
     base_of,
     thinned,
     work_between,
@@ -139,7 +140,9 @@ class ProcessesSource:
         roots = {resource.pid: resource.id for resource in resources if resource.pid is not None}
         excluded = {pid for resource in look.resources for pid in resource.excluded_pids}
         groups = self._attribute(table).assign(table, roots, excluded)
+        procfs.pause()
         now = self._sample(table, groups)
+        procfs.pause()
         findings = self._judge(now, resources, roots, groups)
         if not self._history or self._history[-1].table.read_at < table.read_at:
             self._history = thinned([*self._history, now], table.read_at)
@@ -300,14 +303,16 @@ class _Passing:
 
 
 def _windows(history: Sequence[Sample], base: Sample, now: Sample) -> Windows:
-    at = now.table.read_at
-    recent = work_between(base, now)
+    at, last = now.table.read_at, history[-1]
+    recent = steady = work_between(base, now)
+    instant: Mapping[int, Work] = {}
     steady_base = base_of(history, at, STEADY_WINDOW_SECONDS)
-    steady = (
-        recent if steady_base is base or steady_base is None else work_between(steady_base, now)
-    )
-    last = history[-1]
-    instant = {} if last is base or last.table.read_at >= at else work_between(last, now)
+    if steady_base is not None and steady_base is not base:
+        procfs.pause()
+        steady = work_between(steady_base, now)
+    if last is not base and last.table.read_at < at:
+        procfs.pause()
+        instant = work_between(last, now)
     return Windows(recent, steady, instant)
 
 

@@ -91,17 +91,22 @@ def _read(path: str, limit: int = 4096) -> bytes:
         os.close(fd)
 
 
-def give_way(items: Iterable[_T], every: int = 32, pause_seconds: float = 0.0002) -> Iterator[_T]:
-    """Yield the items, and let other threads have the interpreter after each few of them.
+def pause() -> None:
+    """Let other threads have the interpreter for a moment.
 
     Reading ``/proc`` gives the interpreter lock up and takes it back within microseconds, too
     soon for an event loop that waits for it: without a real pause the loop can stall for the whole
     switch interval again and again.
     """
+    time.sleep(0.0002)
+
+
+def give_way(items: Iterable[_T], every: int = 32) -> Iterator[_T]:
+    """Yield the items, with a `pause` after each few of them."""
     for number, item in enumerate(items, 1):
         yield item
         if number % every == 0:
-            time.sleep(pause_seconds)
+            pause()
 
 
 def read_process(pid: int, proc: str = "/proc") -> Optional[Process]:
