@@ -97,13 +97,15 @@ class Journal:
         return entry
 
     async def append_all(
-        self, entries: list[tuple[str, Mapping[str, Any]]], *, durable: bool = False
+        self, entries: Sequence[tuple[str, Mapping[str, Any]]], *, durable: bool = False
     ) -> None:
-        """Write several entries, each an event and its fields, in one go."""
+        """Write several entries, each an event and its fields, in one go; none: as `retry`."""
         for event, fields in entries:
             self._stamp(event, fields)
         if entries:
             await self._written(durable)
+        else:
+            await self.retry()
 
     async def retry(self) -> bool:
         """Try once more to write what a failing disk refused; say whether all is written."""
