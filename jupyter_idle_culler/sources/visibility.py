@@ -29,6 +29,12 @@ def what_is_hidden(proc: str = "/proc") -> Optional[str]:
                 proc, owner, os.geteuid()
             )
         )
+    with open(proc + "/self/uid_map", encoding="ascii", errors="replace") as stream:
+        if not stream.read().strip():
+            return (
+                "this user namespace maps no uid, so everybody's processes look alike in {}; "
+                "map the uid of the Jupyter server into it".format(proc)
+            )
     with open(proc + "/self/mountinfo", encoding="utf-8", errors="replace") as stream:
         options = proc_options(stream, proc)
     with open(proc + "/self/status", encoding="utf-8", errors="replace") as stream:
