@@ -47,7 +47,7 @@ class AwakeClock:
         self._utc = utc
         self._tolerance = tolerance_seconds
         self._lock = threading.Lock()
-        self._last = monotonic()
+        self._last = self._instant = monotonic()
         self._due: float | None = None
         self._offset = 0.0
         # From which instant on, by how much the elapsed clock is ahead of this one; and the same
@@ -109,7 +109,8 @@ class AwakeClock:
                 self._offset += excess
                 self._due = raw
         self._last = raw
-        instant = raw - self._offset
+        # Rounding must not make it run backwards by the last bit.
+        instant = self._instant = max(raw - self._offset, self._instant)
         ahead = self._elapsed() - instant
         if ahead - self._ahead[-1] > 1.0:
             self._from.append(instant)
