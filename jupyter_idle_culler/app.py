@@ -85,7 +85,7 @@ class IdleCullerApp(ExtensionApp):
         self._clock = clock = AwakeClock()
         data_dir = Path(jupyter_data_dir())
         self._journal = Journal(
-            default_path(data_dir, server.root_dir, server.base_url),
+            chosen.journal_path or default_path(data_dir, server.root_dir, server.base_url),
             chosen.journal_max_bytes,
             clock.now,
         )

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jupyter_core.application import JupyterApp
 from jupyter_core.paths import jupyter_data_dir
@@ -37,6 +37,7 @@ class Settings:
 
     ``stop_action`` is what is really done: ``none``, ``server`` or ``command``.
     ``max_keep_alive_seconds`` 0 means that nobody may ask for one. ``hourly_price`` None: unknown.
+    ``journal_path`` None: the one that each server has in the Jupyter data directory.
     ``write_sagemaker_activity_file`` None: where SageMaker's own idle shutdown runs.
     """
 
@@ -54,7 +55,7 @@ class Settings:
     stop_command: tuple[str, ...]
     pre_stop_command: tuple[str, ...]
     pre_stop_timeout_seconds: float
-    pre_stop_failure: str
+    pre_stop_failure: Literal["keep", "stop"]
     take_over_builtin_culling: bool
     dry_run: bool
     metadata_path: Path
@@ -62,7 +63,7 @@ class Settings:
     sagemaker_activity_path: Path
     hourly_price: float | None
     record_presence_details: bool
-    journal_path: Path
+    journal_path: Path | None
     journal_max_bytes: int
     user_settings_path: Path
 
@@ -215,9 +216,9 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             sagemaker_activity_path=Path(self.sagemaker_activity_path).expanduser(),
             hourly_price=self.hourly_price,
             record_presence_details=self.record_presence_details,
-            journal_path=Path(self.journal_path).expanduser(),
+            journal_path=Path(self.journal_path).expanduser() if self.journal_path else None,
             journal_max_bytes=self.journal_max_bytes,
-            user_settings_path=Path(jupyter_data_dir()) / "jupyter_idle_culler" / "settings.json",
+            user_settings_path=Path(jupyter_data_dir()) / "idle_culler" / "settings.json",
         )
 
 

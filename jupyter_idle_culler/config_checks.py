@@ -61,8 +61,9 @@ def check(culler: IdleCuller) -> None:
         if not Path(name).expanduser().is_absolute():
             _refuse(f"IdleCuller.heartbeat_files = {name!r}", "must be absolute, or start with ~/")
     for trait in ("metadata_path", "sagemaker_activity_path", "journal_path"):
-        if not getattr(culler, trait) or "\0" in getattr(culler, trait):
-            _refuse(f"IdleCuller.{trait} = {getattr(culler, trait)!r}", "must be a path")
+        path = getattr(culler, trait)
+        if "\0" in path or not (path or trait == "journal_path"):
+            _refuse(f"IdleCuller.{trait} = {path!r}", "must be the path of a file")
 
 
 def _check_bounds(culler: IdleCuller) -> None:

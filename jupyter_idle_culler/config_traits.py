@@ -5,10 +5,7 @@ What follows from them is in `config`; what they may not be together is in `conf
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from jupyter_core.paths import jupyter_data_dir
-from traitlets import Bool, Enum, HasTraits, Unicode, Union, default
+from traitlets import Bool, Enum, HasTraits, Unicode, Union
 
 from .quantities import Bytes, Minutes, Percent, Price, Rate, Seconds, Texts
 from .sources.attribution import DEFAULT_IGNORED_PROCESSES
@@ -256,9 +253,10 @@ class ConfigurationTraits(HasTraits):
         False: it says "presence" only.""",
     ).tag(config=True)
     journal_path = Unicode(
-        help="""Where decisions and their outcomes are recorded, one JSON object a line.
+        help="""The file in which decisions and outcomes are recorded, one JSON object a line.
 
-        Unset: jupyter_idle_culler/journal.jsonl in the Jupyter data directory.""",
+        Unset: one for each server, idle_culler/journal-*.jsonl in the Jupyter data directory.
+        Example: /var/log/idle-culler.jsonl""",
     ).tag(config=True)
     journal_max_bytes = Bytes(
         5 * 1024 * 1024,
@@ -268,7 +266,3 @@ class ConfigurationTraits(HasTraits):
 
         One older file is kept, so twice that is the most on disk. Example: 1048576""",
     )
-
-    @default("journal_path")
-    def _journal_path_default(self) -> str:
-        return str(Path(jupyter_data_dir()) / "jupyter_idle_culler" / "journal.jsonl")

@@ -69,6 +69,7 @@ def test_the_defaults_are_those_that_the_documentation_names() -> None:
     assert (settings.pre_stop_failure, settings.dry_run) == ("keep", False)
     assert settings.take_over_builtin_culling is False
     assert settings.record_presence_details is False
+    assert settings.journal_path is None
     assert settings.journal_max_bytes == 5 * 1024 * 1024
     assert {"top", "less", "tail -f", "tmux"} <= set(settings.viewer_commands)
     assert {"python", "R", "psql", "vim"} <= set(settings.interactive_commands)
@@ -222,7 +223,8 @@ BAD = [
     ("viewer_commands", [3]),
     ("stop_command", {"a": 1}),
     ("heartbeat_files", ["relative/path"]),
-    ("journal_path", ""),
+    ("journal_path", "a\0b"),
+    ("metadata_path", ""),
     ("stop_action", "reboot"),
     ("stop_action", "command"),
     ("stop_action", "studio-app"),
@@ -242,7 +244,7 @@ def test_a_bad_value_is_refused_by_its_name(trait: str, value: object) -> None:
     with pytest.raises((TraitError, ConfigurationError), match=name) as refused:
         configured({trait: value})
     if not isinstance(value, list | dict) and name == trait:
-        assert str(value)[:20] in str(refused.value)
+        assert repr(value)[1:-1][:20] in str(refused.value)
 
 
 @pytest.mark.parametrize(
