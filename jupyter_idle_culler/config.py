@@ -208,7 +208,7 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             stop_command=tuple(self.stop_command),
             pre_stop_command=tuple(self.pre_stop_command),
             pre_stop_timeout_seconds=self.pre_stop_timeout_seconds,
-            pre_stop_failure=self.pre_stop_failure,
+            pre_stop_failure="stop" if self.pre_stop_failure == "stop" else "keep",
             take_over_builtin_culling=self.take_over_builtin_culling,
             dry_run=self.dry_run,
             metadata_path=Path(self.metadata_path).expanduser(),
