@@ -180,7 +180,7 @@ def parse(lines: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
     for line in lines:
         try:
             entry = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = None
         if isinstance(entry, dict) and isinstance(entry.get("event"), str):
             entries.append(entry)
