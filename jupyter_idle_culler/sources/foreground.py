@@ -195,8 +195,11 @@ class _Group:
         for p in jobs:
             if self._wait(p).what is Waiting.TERMINAL:
                 return self._found(Standing.BLOCKED, p, self._wait(p).mark)
-        if jobs and len(jobs) == len(self._members):
-            return self._found(Standing.JOB, jobs[0])
+        # What only feeds or follows a viewer rests when the viewer itself waits for a person.
+        piped = [p for p in jobs if self._wait(p).what is Waiting.PIPE]
+        rests = any(self._wait(p).what is Waiting.TERMINAL for p in self._of(*_WATCHING))
+        if (piped and not rests) or (jobs and len(jobs) == len(self._members)):
+            return self._found(Standing.JOB, piped[0] if piped else jobs[0])
         return None
 
     def _is_passive(self, process: Process) -> bool:

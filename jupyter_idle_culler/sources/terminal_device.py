@@ -16,9 +16,10 @@ _CLOCK_JUMP_SECONDS = 0.5
 class DeviceInput:
     """Reads the last input of one terminal from its device's time of access.
 
-    The kernel sets it in steps of 8 seconds and to whole seconds, whatever the mount options are
-    (tty_update_time in drivers/tty/tty_io.c); a terminal that was never read has fractions. It is
-    wall time, so it is only believed where the wall clock ran evenly since the look before.
+    The kernel sets it in steps of 8 seconds, whatever the mount options are (tty_update_time in
+    drivers/tty/tty_io.c): input within 8 seconds of the last recorded, or of the terminal's
+    birth, leaves no trace, so that much later counts. It is wall time, and only believed where the
+    wall clock ran evenly since the look before.
     """
 
     def __init__(self) -> None:
@@ -27,7 +28,7 @@ class DeviceInput:
         self._read_at: float | None = None
 
     def last_input(self, path: str | None, now: float) -> float | None:
-        """Return the latest instant at which the last input may have been; None: there was none.
+        """Return the latest instant at which the last input may have been; None: it is unreadable.
 
         Blocks for one stat: never on the event loop.
         """
@@ -39,14 +40,9 @@ class DeviceInput:
             return None
         offset = time.time() - time.monotonic()
         even = self._offset is not None and abs(offset - self._offset) < _CLOCK_JUMP_SECONDS
-        first = self._atime_ns is None
-        if atime_ns != self._atime_ns:
-            self._read_at = atime_ns / 1e9 - offset if even else now
-            if first and atime_ns % 1_000_000_000:
-                self._read_at = None
+        if self._read_at is None or atime_ns != self._atime_ns:
+            self._read_at = min(now, atime_ns / 1e9 - offset) if even else now
         self._atime_ns, self._offset = atime_ns, offset
-        if self._read_at is None:
-            return None
         return min(now, self._read_at + ATIME_STEP_SECONDS)
 
 
