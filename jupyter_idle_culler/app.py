@@ -9,10 +9,11 @@ from typing import Any
 
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
 
 from ._version import __version__
 from .actions.announce import Announcer
-from .actions.base import ActionRunner
+from .actions.base import ActionRunner, Outcome
 from .actions.cull_kernel import CullKernel
 from .actions.cull_terminal import CullTerminal
 from .actions.pre_stop import PreStop
@@ -54,6 +55,12 @@ class IdleCullerApp(ExtensionApp):
     load_other_extensions = True
     classes = [IdleCuller]  # noqa: RUF012 - a list, as JupyterApp declares it
 
+    @property
+    def _server(self) -> ServerApp:
+        """The server that this extension is linked to (nothing here runs before it is)."""
+        assert self.serverapp is not None
+        return self.serverapp
+
     def initialize_settings(self) -> None:
         """Build everything; a bad configuration ends the start of the server here."""
         self.configuration = load_or_refuse(self)
@@ -64,7 +71,7 @@ class IdleCullerApp(ExtensionApp):
         """Add the routes; start by hand where jupyter_server (before 2.16) has no hook for it."""
         self.handlers.extend(routes(""))
         if not hasattr(ExtensionApp, "_start_jupyter_server_extension"):
-            self.serverapp.io_loop.add_callback(self._start)
+            self._server.io_loop.add_callback(self._start)
 
     async def _start_jupyter_server_extension(self, serverapp: Any) -> None:
         """Begin to look, once every extension is loaded."""
@@ -81,7 +88,7 @@ class IdleCullerApp(ExtensionApp):
 
     def _build(self, chosen: Settings) -> None:
         """Make every part, from the clock to the service."""
-        server, web_settings = self.serverapp, self.serverapp.web_app.settings
+        server, web_settings = self._server, self._server.web_app.settings
         self._clock = clock = AwakeClock()
         data_dir = Path(jupyter_data_dir())
         self._journal = Journal(
@@ -130,7 +137,7 @@ class IdleCullerApp(ExtensionApp):
             log=self.log,
             server_started_at=clock.now(),
         )
-        records = JournalRecords(
+        self._records = records = JournalRecords(
             self._journal,
             Events(server.event_logger, clock),
             Metrics(),
@@ -144,7 +151,7 @@ class IdleCullerApp(ExtensionApp):
         host_stop = self._host_stop(chosen, dict(runners))
         if host_stop is not None:
             runners[Kind.HOST] = host_stop
-        actor = Actor(runners, clock.now, records.settled, self.log, chosen.dry_run)
+        actor = Actor(runners, clock.now, self._settled, self.log, chosen.dry_run)
         self._announcer = Announcer(
             lambda: web_settings.get("terminal_manager"), self.log, other_ttys.paths
         )
@@ -177,6 +184,10 @@ class IdleCullerApp(ExtensionApp):
         """Make what stops the host, None where nothing does."""
         if chosen.stop_action == "none":
             return None
+
+        async def still_due(resource: ResourceId) -> bool:
+            return await self._culler.still_due(resource)
+
         pre_stop = None
         if chosen.pre_stop_command:
             command = RunCommand(
@@ -188,7 +199,7 @@ class IdleCullerApp(ExtensionApp):
             pre_stop = PreStop(command, chosen.pre_stop_failure)
         if chosen.stop_action == "command":
             stop = RunCommand(chosen.stop_command, self.log, name="stop_command")
-            return HostStop(stop, self._still_due, pre_stop)
+            return HostStop(stop, still_due, pre_stop)
 
         async def end_resources() -> None:
             looked = await self._culler.look()
@@ -204,10 +215,11 @@ class IdleCullerApp(ExtensionApp):
                 return_exceptions=True,
             )
 
-        return HostStop(StopServer(self.serverapp), self._still_due, pre_stop, end_resources)
+        return HostStop(StopServer(self._server), still_due, pre_stop, end_resources)
 
-    async def _still_due(self, resource: ResourceId) -> bool:
-        return await self._culler.still_due(resource)
+    async def _settled(self, decision: Decision, outcome: Outcome) -> None:
+        await self._records.settled(decision, outcome)
+        self._culler.poke()
 
     async def _start(self) -> None:
         """Watch what can be watched only now, and start the loop."""
@@ -219,11 +231,11 @@ class IdleCullerApp(ExtensionApp):
         for notice in self.configuration.notices(user):
             self.log.warning("Idle culler: %s.", notice)
         self._kernels.start()
-        self._terminals.watch_input(self.serverapp.web_app)
+        self._terminals.watch_input(self._server.web_app)
         if chosen.take_over_builtin_culling:
-            for other in take_over(self.serverapp):
+            for other in take_over(self._server):
                 self.log.warning("Idle culler: switched off another culler: %s.", other)
-        self.service.other_cullers = find_other_cullers(self.serverapp)
+        self.service.other_cullers = find_other_cullers(self._server)
         for other in self.service.other_cullers:
             self.log.warning("Idle culler: another culler is on: %s.", other)
         for sentence in self._culler.observer.limitations:
@@ -232,7 +244,7 @@ class IdleCullerApp(ExtensionApp):
         self._culler.start()
 
     def _exists(self, resource: ResourceId) -> bool:
-        settings = self.serverapp.web_app.settings
+        settings = self._server.web_app.settings
         if resource.kind is Kind.KERNEL:
             return resource.name in settings["kernel_manager"]
         return resource.name in getattr(settings.get("terminal_manager"), "terminals", ())
@@ -240,7 +252,7 @@ class IdleCullerApp(ExtensionApp):
     def _on_look(self, looked: Looked) -> None:
         """Let the server's own shutdown, and JupyterHub, see our evidence too."""
         newest = self._clock.to_utc(looked.decisions[-1].evidence_at)
-        self.serverapp.web_app.settings["idle_culler_last_activity"] = newest
+        self._server.web_app.settings["idle_culler_last_activity"] = newest
 
     async def _on_warning(self, decision: Decision) -> None:
         """Tell the terminals where no widget tells the person."""

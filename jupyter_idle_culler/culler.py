@@ -20,6 +20,9 @@ EARLY_LOOK_SECONDS = 1.5
 """How long before a deadline to look: so the last look has a short window to compare with."""
 
 SHORTEST_PAUSE_SECONDS = 0.1
+POKED_PAUSE_SECONDS = 0.25
+"""What asks for a look waits this long for others that do."""
+
 LONGEST_STEP_SECONDS = 60.0
 """What takes longer between two readings of the clock was a sleep of the machine, not our doing."""
 
@@ -55,8 +58,8 @@ class Looked:
 class Culler:
     """Runs the loop. One step that fails never ends it; a loop that dies is started again, loudly.
 
-    ``on_warning`` is awaited when a host warning begins to stand, and when it is cancelled. ``on_look`` is called after each
-    look.
+    ``on_warning`` is awaited when a host warning begins to stand, and when it is cancelled.
+    ``on_look`` is called after each look.
     """
 
     observer: Observer
@@ -179,6 +182,7 @@ class Culler:
         self.clock.expect(seconds)
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._poked.wait(), seconds)
+            await asyncio.sleep(min(seconds, POKED_PAUSE_SECONDS))
 
     async def _supervise(self) -> None:
         while True:
@@ -187,7 +191,7 @@ class Culler:
             except Exception as error:
                 self.problem = f"the loop died: {type(error).__name__}: {error}"
                 self.log.exception(
-                    "Idle culler: the loop died; it starts again in %g s, till then nothing is culled.",
+                    "Idle culler: the loop died. Nothing is culled until it starts again in %g s.",
                     RESTART_PAUSE_SECONDS,
                 )
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)
