@@ -58,7 +58,7 @@ class IdleCullerApp(ExtensionApp):
     @property
     def _server(self) -> ServerApp:
         """The server that this extension is linked to (nothing here runs before it is)."""
-        assert self.serverapp is not None
+        assert self.serverapp is not None  # noqa: S101 - tells the type checker, not users
         return self.serverapp
 
     def initialize_settings(self) -> None:
@@ -97,7 +97,9 @@ class IdleCullerApp(ExtensionApp):
             clock.now,
         )
         presence, reported = PresenceSource(clock.now), ReportedSource(clock.now)
-        self._kernels = KernelsSource(web_settings, clock=clock.now, log=self.log)
+        self._kernels = KernelsSource(
+            web_settings, clock=clock.now, log=self.log, on_change=self._poke
+        )
         self._terminals = TerminalsSource(
             web_settings,
             viewer_commands=chosen.viewer_commands,
@@ -123,6 +125,7 @@ class IdleCullerApp(ExtensionApp):
                     tree_cpu_threshold_percent=chosen.tree_cpu_threshold_percent,
                     io_threshold_bytes_per_second=chosen.io_threshold_bytes_per_second,
                     ignored_processes=chosen.ignored_processes,
+                    viewer_commands=chosen.viewer_commands,
                     server_url=server.connection_url,
                 ),
                 presence,
@@ -219,6 +222,9 @@ class IdleCullerApp(ExtensionApp):
 
     async def _settled(self, decision: Decision, outcome: Outcome) -> None:
         await self._records.settled(decision, outcome)
+        self._poke()
+
+    def _poke(self) -> None:
         self._culler.poke()
 
     async def _start(self) -> None:

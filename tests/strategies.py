@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -22,14 +23,19 @@ from jupyter_idle_culler.core.model import (
 
 NOW = 1000.0
 INSTANTS = st.floats(min_value=0, max_value=NOW, allow_nan=False)
+# Mostly shorter than the histories are long: laws about ends need histories that end.
 DURATIONS = st.one_of(
-    st.floats(min_value=0.5, max_value=2 * NOW, allow_nan=False), st.just(math.inf)
+    st.floats(min_value=0.5, max_value=NOW / 2, allow_nan=False),
+    st.floats(min_value=0.5, max_value=NOW / 10, allow_nan=False),
+    st.just(math.inf),
 )
 IDS = st.builds(
     ResourceId, st.sampled_from([Kind.KERNEL, Kind.TERMINAL]), st.sampled_from(["a", "b", "c"])
 )
 TARGETS = st.one_of(IDS, st.just(HOST), st.just(EVERYTHING))
 SOURCES = st.sampled_from(["kernels", "terminals", "processes", "presence", "gpu"])
+
+RARELY = st.integers(0, 9).map(lambda drawn: drawn == 9)
 
 observations = st.builds(
     Observation,
@@ -67,9 +73,9 @@ resources = st.lists(
         started_at=INSTANTS,
         pid=st.one_of(st.none(), st.just(7)),
         timeout_seconds=st.one_of(st.none(), DURATIONS),
-        hold_host=st.booleans(),
+        hold_host=RARELY,
         connections=st.integers(0, 1),
-        dead=st.booleans(),
+        dead=RARELY,
     ),
     unique_by=lambda resource: resource.id,
     max_size=4,
@@ -78,11 +84,9 @@ resources = st.lists(
 
 def snapshots(with_unknown: bool = True) -> st.SearchStrategy[Snapshot]:
     """Draw a snapshot; without unknowns where a law speaks of evidence alone."""
-    seen = (
-        observations
-        if with_unknown
-        else observations.filter(lambda o: o.verdict is not Verdict.UNKNOWN)
-    )
+    seen = observations
+    if not with_unknown:
+        seen = observations.filter(lambda o: o.verdict is not Verdict.UNKNOWN)
     return st.builds(
         Snapshot,
         server_started_at=INSTANTS,
@@ -92,12 +96,29 @@ def snapshots(with_unknown: bool = True) -> st.SearchStrategy[Snapshot]:
     )
 
 
+@st.composite
+def histories(draw: st.DrawFn, with_unknown: bool = True) -> list[tuple[float, Snapshot]]:
+    """Draw a history of looks at one server: mostly quiet, now and then evidence or a failure."""
+    first = draw(snapshots(with_unknown))
+    now, looks = NOW, []
+    for step in draw(st.lists(st.floats(0.1, NOW / 5), min_size=1, max_size=12)):
+        now += step
+        snapshot = replace(first, observations=(), failures=())
+        if draw(st.integers(0, 3)) == 0:
+            other = draw(snapshots(with_unknown))
+            snapshot = replace(snapshot, observations=other.observations, failures=other.failures)
+            if draw(st.booleans()):
+                snapshot = replace(snapshot, resources=other.resources)
+        looks.append((now, snapshot))
+    return looks
+
+
 policies = st.builds(
     Policy,
     kernel_timeout_seconds=DURATIONS,
     terminal_timeout_seconds=DURATIONS,
     host_timeout_seconds=DURATIONS,
-    host_stops=st.booleans(),
+    host_stops=RARELY.map(lambda rarely: not rarely),
     warning_seconds=st.floats(0, 300),
     startup_grace_seconds=st.floats(0, 600),
     max_unattended_seconds=DURATIONS,

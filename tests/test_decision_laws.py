@@ -6,7 +6,7 @@ import math
 import random
 from dataclasses import replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_idle_culler.core.decision import decide
@@ -39,17 +39,6 @@ def run(
     return made
 
 
-@st.composite
-def histories(draw_: st.DrawFn, with_unknown: bool = True) -> list[tuple[float, Snapshot]]:
-    """A history of looks: time goes on, evidence comes and goes."""
-    steps = draw_(st.lists(st.floats(0.1, 600), min_size=1, max_size=8))
-    now, looks = draw.NOW, []
-    for step in steps:
-        now += step
-        looks.append((now, draw_(draw.snapshots(with_unknown))))
-    return looks
-
-
 @given(draw.snapshots(), draw.policies, st.lists(draw.active_observations, min_size=1, max_size=3))
 def test_adding_active_evidence_never_turns_keep_into_cull(snapshot, policy, more):
     """Whatever was kept without a piece of active evidence is kept with it."""
@@ -66,7 +55,7 @@ def test_adding_active_evidence_never_turns_keep_into_cull(snapshot, policy, mor
     assert len(decisions) == len(snapshot.resources) + 1
 
 
-@given(histories(), draw.policies, st.floats(0, 5000))
+@given(draw.histories(), draw.policies, st.floats(0, 5000))
 def test_a_longer_timeout_never_culls_earlier(history, policy, extra):
     """With every timeout longer by the same, nothing ends at a look at which it was kept before."""
     longer = replace(
@@ -82,7 +71,7 @@ def test_a_longer_timeout_never_culls_earlier(history, policy, extra):
                 assert shorter[resource].action in ENDS
 
 
-@given(histories(), draw.policies)
+@given(draw.histories(), draw.policies)
 def test_no_host_stop_without_a_warning_that_stood_its_time(history, policy):
     """Each stop was preceded by a warning that stood, uncancelled, for the warning time."""
     warned_at = None
@@ -117,7 +106,7 @@ def test_the_order_of_observations_is_irrelevant(snapshot, policy, rng: random.R
     assert state == other_state
 
 
-@given(histories(with_unknown=False), draw.policies, st.floats(-500, 1e6))
+@given(draw.histories(with_unknown=False), draw.policies, st.floats(-500, 1e6))
 def test_only_differences_of_instants_count(history, policy, offset):
     """The same history on a clock with another zero gives the same actions.
 
@@ -148,7 +137,7 @@ def test_only_differences_of_instants_count(history, policy, offset):
             assert other[resource].action is decision.action
 
 
-@given(histories(), draw.policies)
+@given(draw.histories(), draw.policies)
 def test_what_is_active_is_never_ended(history, policy):
     """An active verdict and an end exclude each other, except for the dead."""
     for (_, decisions), (_, snapshot) in zip(run(history, policy), history, strict=True):
@@ -170,7 +159,7 @@ def test_unknown_never_supports_culling(snapshot, policy, failure: SourceFailure
             assert before[resource].action in ENDS
 
 
-@given(histories(), draw.policies)
+@given(draw.histories(), draw.policies)
 def test_an_end_comes_only_after_its_deadline_and_its_timeout(history, policy):
     """Nothing ends before the newest evidence that was seen is its whole timeout old."""
     for now, decisions in run(history, policy):
@@ -180,7 +169,23 @@ def test_an_end_comes_only_after_its_deadline_and_its_timeout(history, policy):
                 assert decision.deadline > decision.evidence_at or policy.host_timeout_seconds == 0
 
 
-@given(histories(), draw.policies)
+def test_the_histories_do_end_things():
+    """The laws about ends are not empty: many of the histories drawn stop the host, many cull."""
+    ends = {Action.CULL: 0, Action.STOP: 0}
+
+    @settings(max_examples=200, database=None, derandomize=True)
+    @given(draw.histories(), draw.policies)
+    def count(history, policy):
+        seen = {d.action for _, decisions in run(history, policy) for d in decisions.values()}
+        for action in ENDS & seen:
+            ends[action] += 1
+
+    count()
+    assert ends[Action.CULL] > 40
+    assert ends[Action.STOP] > 40
+
+
+@given(draw.histories(), draw.policies)
 def test_no_host_stop_within_the_startup_grace(history, policy):
     """The host is not stopped so soon after the server started, whatever was seen."""
     grace = min(policy.startup_grace_seconds, policy.host_timeout_seconds / 2)
@@ -189,7 +194,7 @@ def test_no_host_stop_within_the_startup_grace(history, policy):
             assert now >= snapshot.server_started_at + grace
 
 
-@given(histories(with_unknown=False), draw.policies)
+@given(draw.histories(with_unknown=False), draw.policies)
 def test_a_deadline_shown_is_kept_when_nothing_new_is_seen(history, policy):
     """Looking again exactly at the shown deadline, with no new evidence, brings the end."""
     state, decisions = State(), ()

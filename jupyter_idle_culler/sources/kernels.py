@@ -65,7 +65,7 @@ class KernelsSource:
 
     `start` attaches to the server: call it when the extension is loaded, before the first kernel
     and the first websocket (the first look does it otherwise). `close` undoes that. Both on the
-    event loop.
+    event loop. ``on_change`` is called when a kernel was started, restarted or shut down.
     """
 
     name = _NAME
@@ -78,8 +78,10 @@ class KernelsSource:
         *,
         clock: Callable[[], float] = time.monotonic,
         log: logging.Logger,
+        on_change: Callable[[], None] | None = None,
     ) -> None:
         self._settings = settings
+        self._on_change = on_change
         self._clock = clock
         self._log = log
         self._manager = settings["kernel_manager"]
@@ -168,6 +170,8 @@ class KernelsSource:
         """Follow a kernel from its start, and let go of it at its end."""
         if self._started:
             self._follow()
+            if self._on_change is not None:
+                self._on_change()
 
     def _follow(self) -> list[str]:
         """Keep subscriptions and memories in step with the manager. Returns its kernels' ids."""
@@ -265,6 +269,8 @@ class KernelsSource:
         client = self.prompts.evidence(resource.id.name)
         newest = max([*evidence, *([client] if client else [])], default=None)
         at, phrase = newest or (None, "starting, nobody joined" if resource.starting else "idle")
+        if busy is None and self.prompts.open_prompts(resource.id.name):
+            phrase = _PROMPT
         if life is Life.DEAD:
             busy, phrase = None, "its process has ended"
         elif life is Life.CHANGING:
