@@ -56,7 +56,7 @@ class Client:
                 return
             if self._protocol == V1:
                 channel, parts = deserialize_msg_from_ws_v1(message)
-                header, parent, metadata, content = (json.loads(part) for part in parts[:4])
+                header, parent, _, content = (json.loads(part) for part in parts[:4])
                 body = {"header": header, "parent_header": parent, "content": content}
             else:
                 body = json.loads(message)
@@ -113,9 +113,9 @@ class Client:
 
         def found() -> dict[str, Any] | None:
             for at, body in self.received:
-                if at == channel and body["header"]["msg_type"] == message_type:
-                    if parent_id in (None, body["parent_header"].get("msg_id")):
-                        return body
+                is_child = parent_id in (None, body["parent_header"].get("msg_id"))
+                if at == channel and body["header"]["msg_type"] == message_type and is_child:
+                    return body
             return None
 
         return dict(await until(found, f"{message_type} on {channel}"))
