@@ -8,8 +8,8 @@ from __future__ import annotations
 from traitlets import Bool, Enum, HasTraits, Unicode, Union
 
 from .quantities import Bytes, Minutes, Percent, Price, Rate, Seconds, Texts
-from .sources.attribution import DEFAULT_IGNORED_PROCESSES
 from .sources.commands import DEFAULT_INTERACTIVE, DEFAULT_VIEWERS
+from .sources.recognition import DEFAULT_IGNORED_PROCESSES
 
 STOP_ACTIONS = ("auto", "none", "server", "notebook-instance", "studio-app", "command")
 

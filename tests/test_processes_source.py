@@ -489,6 +489,8 @@ def in_a_machine_of_its_own(*jobs: str, whole_machine: bool = True, looks: int =
         (f"tmux new-session -d '{BURN}'", "active"),
         ("nohup sleep 60 >/dev/null 2>&1 &", "idle"),
         ("tmux new-session -d 'sleep 60'", "idle"),
+        ("tmux new-session -d \"watch -n 0.1 'seq 400000 | tail -n 1'\"", "idle"),
+        ('setsid sh -c "while :; do seq 400000 | tail -n 1; done" >/dev/null 2>&1 &', "active"),
         (f"setpriv --reuid 65534 --clear-groups sh -c '{BURN}' >/dev/null 2>&1 &", "idle"),
         ("true", "idle"),
     ],

@@ -7,27 +7,13 @@ lives. Python 3.8 syntax: autostop shares this module.
 
 from __future__ import annotations
 
-import fnmatch
-import re
 from typing import Callable, Dict, FrozenSet, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from ..core.model import HOST, Kind, ResourceId
 from . import procfs
+from .commands import DEFAULT_VIEWERS
 from .procfs import TICKS_PER_SECOND, Process, ProcessTable, ProcKey
-
-DEFAULT_IGNORED_PROCESSES = (
-    "(sd-pam)", "agetty", "amazon-cloudwat*", "amazon-ssm-agen*", "anacron", "atd", "auditd",
-    "avahi-daemon", "chronyd", "containerd*", "cron", "crond", "dbus-broker*", "dbus-daemon",
-    "docker-init", "docker-proxy", "dockerd", "dumb-init", "fail2ban-server", "gpg-agent",
-    "gvfsd*", "init", "irqbalance", "login", "nscd", "ntpd", "nvidia-fabricma*",
-    "nvidia-persiste*", "packagekitd", "polkitd", "rsyslogd", "runsv", "runsvdir", "s6-*",
-    "snapd", "ssh-agent", "ssm-agent-worke*", "ssm-session-wor*", "sshd", "sshd-session",
-    "supervisord", "systemd", "systemd-*", "tini", "unattended-upgr*",
-)  # fmt: skip
-"""Commands that never count: what keeps a machine running, whoever it runs as."""
-
-_RUNS_JOBS_OF_USERS = ("cron", "crond", "atd", "ssh", "sshd")
-_COMM_LENGTH = 15  # the kernel cuts names there
+from .recognition import DEFAULT_IGNORED_PROCESSES, Marks, Names, PerProcess, Services, Viewers
 
 
 class Groups(NamedTuple):
@@ -35,86 +21,6 @@ class Groups(NamedTuple):
 
     members: Dict[ResourceId, List[int]]
     uncounted: FrozenSet[int]
-
-
-class _PerProcess:
-    """Remembers an answer for each process, until it runs another command."""
-
-    def __init__(self, ask: Callable[[Process], bool]) -> None:
-        self._ask = ask
-        self._answers: Dict[ProcKey, "tuple[str, bool]"] = {}
-
-    def __call__(self, process: Process) -> bool:
-        known = self._answers.get(process.key)
-        if known is None or known[0] != process.comm:
-            known = self._answers[process.key] = (process.comm, self._ask(process))
-        return known[1]
-
-    def forget_gone(self, processes: Mapping[int, Process]) -> None:
-        for key in list(self._answers):
-            process = processes.get(key.pid)
-            if process is None or process.start_ticks != key.start_ticks:
-                del self._answers[key]
-
-
-class Names:
-    """Commands that never count, as shell patterns on their names."""
-
-    def __init__(self, patterns: Sequence[str]) -> None:
-        self._pattern = re.compile("|".join(fnmatch.translate(p) for p in patterns) or r"(?!)")
-        self._known: Dict[str, bool] = {}
-        self._whole_name_matches = _PerProcess(self._ask_command_line)
-
-    def match(self, process: Process) -> bool:
-        """Tell whether a process's command is one of them. May read its command line."""
-        known = self._known.get(process.comm)
-        if known is None:
-            known = self._known[process.comm] = bool(self._pattern.match(process.comm))
-        if not known and len(process.comm) == _COMM_LENGTH:
-            return self._whole_name_matches(process)
-        return known
-
-    def forget_gone(self, processes: Mapping[int, Process]) -> None:
-        """Drop what is remembered of processes, and names, that are gone."""
-        self._whole_name_matches.forget_gone(processes)
-        if len(self._known) > len(processes) + 1000:
-            self._known.clear()
-
-    def _ask_command_line(self, process: Process) -> bool:
-        words = procfs.command_line(process.pid)
-        return bool(words and self._pattern.match(words[0].rsplit("/", 1)[-1]))
-
-
-class Marks:
-    """Recognises what a server's terminals and kernels started by the variables they inherit."""
-
-    def __init__(self, server: ProcKey, server_url: Optional[str]) -> None:
-        self._server, self._url = server, server_url
-
-    def carried_by(self, process: Process) -> bool:
-        """Tell whether a process carries this server's marks. Reads its environment."""
-        variables = procfs.environment(process.pid)
-        if self._url is not None and variables.get("JUPYTER_SERVER_URL") == self._url:
-            return True
-        return (
-            variables.get("JPY_PARENT_PID") == str(self._server.pid)
-            and process.start_ticks >= self._server.start_ticks
-        )
-
-
-class Services:
-    """Tells a machine's services from what its users run, by their control groups."""
-
-    def __init__(self, server_pid: int) -> None:
-        self._own = procfs.service_unit(server_pid)
-
-    def include(self, process: Process) -> bool:
-        """Tell whether a process is part of a system service (the server's own: never)."""
-        unit = procfs.service_unit(process.pid)
-        if unit is None or unit == self._own:
-            return False
-        name = unit.rsplit("/", 1)[-1][: -len(".service")].partition("@")[0]
-        return name not in _RUNS_JOBS_OF_USERS
 
 
 class Attribution:
@@ -132,11 +38,13 @@ class Attribution:
         whole_machine: bool,
         server_url: Optional[str] = None,
         ignored: Sequence[str] = DEFAULT_IGNORED_PROCESSES,
+        viewers: Sequence[str] = DEFAULT_VIEWERS,
     ) -> None:
         self._server, self._uid, self._whole_machine = server, uid, whole_machine
         self._ignored = Names(ignored)
-        self._is_marked = _PerProcess(Marks(server, server_url).carried_by)
-        self._is_service = _PerProcess(Services(server.pid).include)
+        self._is_marked = PerProcess(Marks(server, server_url).carried_by)
+        self._is_service = PerProcess(Services(server.pid).include)
+        self._is_viewer = PerProcess(Viewers(viewers).include)
         self._owners: Dict[ProcKey, ResourceId] = {}
         self._sessions: Dict[int, "tuple[ResourceId, int]"] = {}
         self._terminals: Dict[ResourceId, ProcKey] = {}
@@ -243,7 +151,7 @@ class Attribution:
         self._owners = {
             processes[pid].key: owner for pid, owner in owners.items() if pid in processes
         }
-        for memory in (self._is_marked, self._is_service, self._ignored):
+        for memory in (self._is_marked, self._is_service, self._is_viewer, self._ignored):
             memory.forget_gone(processes)
 
     def _grouped(
@@ -254,7 +162,10 @@ class Attribution:
         excluded: Set[int],
     ) -> Groups:
         uncounted = {self._server.pid, 1} | excluded
-        uncounted.update(p.pid for p in processes.values() if self._ignored.match(p))
+        for pid, process in processes.items():
+            in_front = process.tty_nr != 0 and process.pgrp == process.tpgid
+            if self._ignored.match(process) or (in_front and self._is_viewer(process)):
+                uncounted.add(pid)
         members: Dict[ResourceId, List[int]] = {}
         for pid, owner in owners.items():
             if pid not in uncounted and pid in processes:

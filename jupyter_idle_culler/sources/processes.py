@@ -22,22 +22,17 @@ from .accounting import (
     thinned,
     work_between,
 )
-from .attribution import (
-    DEFAULT_IGNORED_PROCESSES,
-    Attribution,
-    Groups,
-    started_in_passing,
-    trees_of,
-)
+from .attribution import Attribution, Groups, started_in_passing, trees_of
 from .base import Look, Report
+from .commands import DEFAULT_VIEWERS, command_of
 from .procfs import TICKS_PER_SECOND, ProcessTable, ProcKey
+from .recognition import DEFAULT_IGNORED_PROCESSES
 from .thresholds import PASSING_SECONDS, Finding, Life, Thresholds, Windows, judge
 
 STARTUP_SECONDS = 30.0
 """So long a kernel that nobody joined may compute before it counts: imports, not work."""
 
 _RECHECK_VISIBILITY_SECONDS = 600.0
-_COMMAND_LENGTH = 60
 _BASELINE = "first figures of its processes: counted as used until now"
 
 
@@ -45,9 +40,9 @@ class ProcessesSource:
     """Rate the processes of each kernel and terminal, and everything else that counts.
 
     Thresholds: percent of one core, and bytes a second. ``ignored_processes`` are shell patterns on
-    command names. ``whole_machine``: a stop ends the machine, so all processes of the server's user
-    count; otherwise only this server's own, for which ``server_url`` (as its terminals inherit it)
-    is one mark.
+    command names, ``viewer_commands`` what only watches (see `Catalogue`). ``whole_machine``: a
+    stop ends the machine, so all processes of the server's user count; otherwise only this
+    server's own, for which ``server_url`` (as its terminals inherit it) is one mark.
     """
 
     name = "processes"
@@ -62,6 +57,7 @@ class ProcessesSource:
         tree_cpu_threshold_percent: float = 50.0,
         io_threshold_bytes_per_second: float = 1048576.0,
         ignored_processes: Sequence[str] = DEFAULT_IGNORED_PROCESSES,
+        viewer_commands: Sequence[str] = DEFAULT_VIEWERS,
         server_url: str | None = None,
         server_pid: int | None = None,
     ) -> None:
@@ -70,6 +66,7 @@ class ProcessesSource:
         )
         self._whole_machine = whole_machine
         self._ignored = tuple(ignored_processes)
+        self._viewers = tuple(viewer_commands)
         self._server_url = server_url
         self._server_pid = os.getpid() if server_pid is None else server_pid
         self._looking = threading.Lock()
@@ -173,6 +170,7 @@ class ProcessesSource:
                 whole_machine=self._whole_machine,
                 server_url=self._server_url,
                 ignored=self._ignored,
+                viewers=self._viewers,
             )
         return self._attribution
 
@@ -276,12 +274,7 @@ class ProcessesSource:
         """Name a process for people: the start of its command line."""
         if pid in roots and roots[pid].kind is Kind.KERNEL:
             return "the kernel's own process"
-        words = procfs.command_line(pid)
-        if not words:
-            return table.processes[pid].comm
-        text = " ".join((words[0].rsplit("/", 1)[-1], *words[1:]))
-        text = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
-        return text if len(text) <= _COMMAND_LENGTH else text[: _COMMAND_LENGTH - 1] + "…"
+        return command_of(procfs.command_line(pid), table.processes[pid].comm).text
 
 
 class _Passing:
