@@ -222,7 +222,7 @@ async def _idle(here: World, kernel_id: str) -> bool:
 
 async def _detail(here: World, kernel_id: str, detail: str) -> bool:
     seen = await here.idle(kernel_id)
-    return seen.detail == detail
+    return detail in (seen.detail,)
 
 
 def _prompts(tab: Client, count: int) -> bool:
