@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -84,19 +84,28 @@ class RecordedRun:
     failures: dict[tuple[object, ...], SourceFailure] = field(default_factory=dict)
     _cells: dict[Cell, _Span] = field(default_factory=dict)
     _spans: dict[int, tuple[Cell, _Span]] = field(default_factory=dict)
+    _resources_until: dict[int, float] = field(default_factory=dict)
+    _known_until: dict[ResourceId, float] = field(default_factory=dict)
     _times: list[float] = field(default_factory=list)
     _position: int = 0
 
     def __post_init__(self) -> None:
         times = {self.begin}
         latest: dict[Cell, _Span] = {}
+        named: dict[object, int] = {}
         for index, entry in enumerate(self.entries):
             times.add(entry["t"])
             if isinstance(entry.get("until"), (int, float)):
                 times.add(float(entry["until"]))
             if entry["event"] == "evidence":
                 self._read_span(index, entry, latest)
-            elif entry["event"] == "gone":
+            elif entry["event"] in ("appeared", "changed", "gone"):
+                before = named.pop(entry.get("resource"), None)
+                if before is not None:
+                    self._resources_until[before] = _until(entry)
+                if entry["event"] != "gone":
+                    named[entry.get("resource")] = index
+                    continue
                 for cell in [c for c in latest if str(c[0]) == entry.get("resource")]:
                     latest.pop(cell).until = _until(entry)
         self._times = sorted(t for t in times if t >= self.begin)
@@ -141,6 +150,15 @@ class RecordedRun:
         """Return the next instant at which something was recorded."""
         index = bisect_right(self._times, now)
         return self._times[index] if index < len(self._times) else None
+
+    def resources_at(self, now: float) -> tuple[Resource, ...]:
+        """What existed at this instant; what held it is taken to end with the last look at it."""
+        return tuple(
+            resource
+            if now <= self._known_until[resource.id]
+            else replace(resource, connections=0, hold_host=False)
+            for resource in self.resources.values()
+        )
 
     def observations(self, now: float) -> tuple[Observation, ...]:
         """What the sources were to see at this instant."""
@@ -199,6 +217,7 @@ class RecordedRun:
         elif event in ("appeared", "changed"):
             resource = read_resource(entry)
             self.resources[resource.id] = resource
+            self._known_until[resource.id] = self._resources_until.get(index, math.inf)
         elif event == "gone":
             gone = read_id(entry["resource"])
             self.resources.pop(gone, None)
@@ -222,7 +241,7 @@ def _until(entry: Entry) -> float:
 
 
 def read_runs(entries: Iterable[Entry]) -> tuple[list[RecordedRun], int]:
-    """Part a journal into runs, oldest first; return them and how many entries were unusable.
+    """Part a journal into runs, oldest first; return them and how many entries belong to none.
 
     What comes before a run's first policy is left out: its beginning is rotated away.
     """
@@ -245,7 +264,6 @@ def read_runs(entries: Iterable[Entry]) -> tuple[list[RecordedRun], int]:
             unusable += 1
             continue
         runs.append(run)
-        unusable += run.unusable
     return runs, unusable
 
 

@@ -82,7 +82,10 @@ class Recorder:
                 if fields == known:
                     continue
             self._resources[resource.id] = fields
-            entries.append(("changed" if known else "appeared", dict(fields)))
+            if known is None:
+                entries.append(("appeared", dict(fields)))
+            else:
+                entries.append(("changed", {**fields, "until": self._last_look}))
 
     def _compare_failures(self, failures: Sequence[SourceFailure], entries: Entries) -> None:
         now = {(f.source, f.covers, f.essential, f.local_only): f for f in failures}
@@ -109,7 +112,8 @@ class Recorder:
             now[cell] = {}
         for cell, seen in now.items():
             known = self._cells.setdefault(cell, _Known({}))
-            if seen.keys() != known.seen.keys():
+            turned = seen.keys() != known.seen.keys()
+            if turned or _moved(seen, known.seen, _JITTER_SECONDS):
                 if known.moves > 1:
                     # Where it stood when it stopped moving, before what it turned into.
                     known.moves = 0
@@ -139,9 +143,9 @@ class Recorder:
 
 
 def _moved(before: Mapping[Facet, Sight], now: Mapping[Facet, Sight], least: float) -> bool:
-    """Tell whether an instant moved by more than ``least`` seconds."""
+    """Tell whether an instant moved on by more than ``least`` seconds."""
     for facet, sight in now.items():
         at, was = sight.at, before[facet].at
-        if at is not None and was is not None and abs(at - was) > least:
+        if at is not None and was is not None and at - was > least:
             return True
     return False

@@ -101,7 +101,7 @@ def replay(
         terminal_seconds_saved=_saved(acts, Kind.TERMINAL),
         acts=acts,
         recorded=tuple(act for run in runs for act in _recorded_acts(run)),
-        limits=_limits(runs, unusable),
+        limits=_limits(runs, unusable + sum(run.unusable for run in runs)),
     )
 
 
@@ -156,7 +156,7 @@ class _Replay:
         policy = self.policy or run.policy
         snapshot = Snapshot(
             self._restarted_at if self._restarted_at is not None else run.server_started_at,
-            tuple(r for r in run.resources.values() if r.id not in self._off),
+            tuple(r for r in run.resources_at(now) if r.id not in self._off),
             tuple(o for o in seen if o.resource not in self._off),
             tuple(run.failures.values()),
         )
