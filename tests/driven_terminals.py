@@ -44,6 +44,7 @@ class Tab:
     def __init__(self, socket: Any) -> None:
         self._socket = socket
         self.output = ""
+        self.ended = False
         self._reader = asyncio.ensure_future(self._read())
 
     async def _read(self) -> None:
@@ -51,6 +52,8 @@ class Tab:
             content = json.loads(message)
             if content[0] == "stdout":
                 self.output += content[1]
+            elif content[0] == "disconnect":
+                self.ended = True
 
     async def type(self, text: str) -> None:
         """Send input, as the terminal emulator does for keys and for its automatic replies."""
@@ -102,7 +105,8 @@ class DrivenTerminal:
         """Wait until another process group than the shell's is in the foreground."""
 
         async def left() -> bool:
-            return os.tcgetpgrp(self.pty.ptyproc.fd) != self.pty.ptyproc.pid
+            shell: int = self.pty.ptyproc.pid
+            return os.tcgetpgrp(self.pty.ptyproc.fd) != shell
 
         await until(left, f"{what!r} in the foreground")
 

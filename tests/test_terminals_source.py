@@ -147,7 +147,7 @@ JOBS = [
 async def test_a_foreground_job_is_active_however_silent(
     open_terminal: OpenTerminal, command: str, detail: str
 ) -> None:
-    """T2: what is in the foreground and is no prompt, viewer or question works, or waits for work."""
+    """T2: what is in the foreground and is no prompt, viewer or question is at work."""
     needs(*{"less", "sqlite3", "su", "sudo", "vim", "watch"}.intersection(command.split()))
     terminal = await open_terminal()
     await terminal.run(command)
@@ -192,7 +192,7 @@ async def test_a_viewer_left_open_is_idle(
     open_terminal: OpenTerminal, command: str, program: str
 ) -> None:
     """T3: watching is not working, and the viewer's own computing is said not to count."""
-    needs(command.split()[0], program)
+    needs(command.split(None, 1)[0], program)
     terminal = await open_terminal()
     await terminal.run(command)
     if program == "screen":
@@ -223,7 +223,7 @@ async def test_a_repl_or_editor_at_its_prompt_is_idle(
     open_terminal: OpenTerminal, command: str, program: str
 ) -> None:
     """T5: a prompt is a prompt."""
-    needs(command.split()[0])
+    needs(command.split(None, 1)[0])
     terminal = await open_terminal()
     await terminal.run(command)
     observation, _ = await terminal.becomes(IDLE, "is left open")
@@ -250,7 +250,9 @@ async def test_names_of_the_configuration_are_interactive_whatever_their_argumen
     """T5: who adds a name to the list means it."""
     terminal = await open_terminal()
     terminal.source = TerminalsSource(
-        jp_serverapp.web_app.settings, viewer_commands=["sleep 7"], interactive_commands=["train.py"]
+        jp_serverapp.web_app.settings,
+        viewer_commands=["sleep 7"],
+        interactive_commands=["train.py"],
     )
     await terminal.run("python3 train.py x")
     await terminal.becomes(IDLE, "train.py x is left open")
@@ -283,7 +285,7 @@ async def test_a_job_that_asks_at_its_terminal_is_idle_since_it_asked(
     open_terminal: OpenTerminal, command: str, detail: str
 ) -> None:
     """T6: a question that nobody answers is no work, since the moment it was first seen."""
-    needs(command.split()[0])
+    needs(command.split(None, 1)[0])
     terminal = await open_terminal()
     before = time.monotonic()
     await terminal.run(command)
@@ -326,7 +328,7 @@ async def test_resizing_reattaching_and_second_tabs_are_no_evidence(
     open_terminal: OpenTerminal, command: str
 ) -> None:
     """T4: no verdict, no instant and no keystroke changes by what a page does by itself."""
-    needs(command.split()[0])
+    needs(command.split(None, 1)[0])
     terminal = await open_terminal()
     tab = terminal.tabs[0]
     if command != "true":
@@ -387,7 +389,7 @@ async def test_a_job_that_ended_between_two_looks_counts_until_the_later_look(
 async def test_without_a_watch_the_device_tells_of_input(
     open_terminal: OpenTerminal, jp_serverapp: Any
 ) -> None:
-    """T1: where the websocket cannot be watched, a change of the tty's atime is input, rounded late."""
+    """T1: where the websocket cannot be watched, a new atime of the tty is input, rounded late."""
     terminal = await open_terminal()
     terminal.source = TerminalsSource(jp_serverapp.web_app.settings)
     assert terminal.source.limitations
@@ -485,5 +487,6 @@ async def test_a_server_without_terminals_has_none() -> None:
     """No terminal manager: an empty report, and nothing to warn about."""
     source = TerminalsSource({})
     report = await source.observe(Look(now=1.0))
-    assert report.resources == report.observations == ()
+    assert not report.resources
+    assert not report.observations
     assert source.limitations == ()

@@ -15,6 +15,7 @@ from .base import Outcome
 log = logging.getLogger(__name__)
 
 GONE_WITHIN_SECONDS = 5.0
+_END_READ_WITHIN_SECONDS = 1.0
 _POLL_SECONDS = 0.05
 
 
@@ -52,23 +53,24 @@ class CullTerminal:
         return await self._verify(manager, name, pty, shell)
 
     async def _verify(self, manager: Any, name: str, pty: Any, shell: Process | None) -> Outcome:
-        deadline = asyncio.get_running_loop().time() + self._gone_within_seconds
-        dropped = False
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._gone_within_seconds
+        drop_at: float | None = None
         while True:
-            alive = shell is not None and await asyncio.to_thread(_alive, shell)
-            if alive is False and shell is None:
-                alive = _says_alive(pty)
-            listed = manager.terminals.get(name) is pty
-            if not alive and not listed:
+            alive = await asyncio.to_thread(_alive, shell) if shell else _says_alive(pty)
+            if manager.terminals.get(name) is not pty and not alive:
                 return Outcome(True, f"Terminal {name} was ended")
-            late = asyncio.get_running_loop().time() >= deadline
-            if late and alive:
+            if alive and now() >= deadline:
                 pid = getattr(pty.ptyproc, "pid", "?")
                 return Outcome(False, f"Terminal {name} still runs: its shell {pid} did not end")
-            if late and dropped:
-                return Outcome(False, f"Terminal {name} has ended but the server still lists it")
-            if late:
-                dropped = _drop(manager, pty)
+            if not alive and drop_at is None:
+                drop_at = now() + _END_READ_WITHIN_SECONDS
+            if drop_at is not None and now() >= drop_at:
+                _drop(manager, pty)
+                if manager.terminals.get(name) is pty:
+                    return Outcome(
+                        False, f"Terminal {name} has ended, but the server still lists it"
+                    )
             await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -91,13 +93,15 @@ def _says_alive(pty: Any) -> bool:
         return False
 
 
-def _drop(manager: Any, pty: Any) -> bool:
-    """Have the manager forget a terminal whose shell has ended.
+def _drop(manager: Any, pty: Any) -> None:
+    """Have the manager forget a terminal whose shell has ended, and tell its tabs.
 
-    A disowned job can keep the terminal's device open, and then its end is never read.
+    A detached job can keep the terminal's device open: then the server never reads its end. This
+    is what `terminado.management.TermManagerBase.pty_read` does at an end.
     """
     try:
         manager.on_eof(pty)
+        for client in list(pty.clients):
+            client.on_pty_died()
     except Exception:
         log.debug("A terminal without its shell could not be dropped", exc_info=True)
-    return True

@@ -262,14 +262,19 @@ def _readings(argv: Sequence[str], comm: str) -> List[Command]:
     ``/usr/bin/python3 /usr/bin/ipython`` is ipython, ``python -m IPython`` too.
     """
     command = command_of(argv, comm)
-    if _known_as(command.name, _INTERPRETERS) not in _INTERPRETERS:
+    name = _known_as(command.name, _INTERPRETERS)
+    if name not in _INTERPRETERS:
         return [command]
+    valued = _SHELL.valued if name in SHELLS else _REPLS.get(name, _Rule()).valued
+    skip = False
     for position, argument in enumerate(command.arguments):
         rest = command.arguments[position + 1 :]
-        if argument == "-m" and rest:
+        if skip or argument in valued:
+            skip = not skip
+        elif argument == "-m" and rest and name not in SHELLS:
             return [Command(rest[0].lower(), rest[1:]), command]
-        if not argument.startswith("-"):
-            return [Command(posixpath.basename(argument), rest), command]
-        if argument == "-c":
+        elif argument == "-c":
             break
+        elif not argument.startswith(("-", "+")):
+            return [Command(posixpath.basename(argument), rest), command]
     return [command]
