@@ -125,13 +125,54 @@ async def test_a_stepped_wall_clock_neither_makes_nor_hides_traffic(hours: int) 
     assert found.at == 20.0
 
 
-@pytest.mark.parametrize(("version", "said"), [(None, 0), ((4, 4), 1), ((4, 5), 0), ((10, 0), 0)])
-async def test_a_proxy_that_mixes_its_traffic_with_the_labs_is_a_limitation(
-    version: tuple[int, ...] | None, said: int
+class OldHandler:
+    """The part of a handler before 4.6 that records traffic, as its source has it."""
+
+    def __init__(self, settings: dict[str, Any], update_last_activity: bool = True) -> None:
+        self.settings = settings
+        self.update_last_activity = update_last_activity
+
+    def _record_activity(self) -> None:
+        if self.update_last_activity:
+            self.settings["api_last_activity"] = datetime.now(timezone.utc)
+
+
+class Module:
+    """What is imported as jupyter_server_proxy.handlers."""
+
+    def __init__(self, handler: type | None) -> None:
+        if handler is not None:
+            self.ProxyHandler = handler
+
+
+async def test_an_older_proxy_is_taught_to_write_its_traffic_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it did before it still does; an application that asks not to count does not."""
+    handler = type("ProxyHandler", (OldHandler,), {"_record_activity": OldHandler._record_activity})
+    monkeypatch.setitem(sys.modules, "jupyter_server_proxy.handlers", Module(handler))
+    settings: dict[str, Any] = {}
+    source = ProxiedSource(settings, lambda: (4, 5))
+    for now in (10.0, 20.0):
+        assert (await source.observe(Look(now))).observations == ()
+        assert source.limitations == ()
+    assert (await ProxiedSource({}, lambda: (4, 5)).observe(Look(1.0))).observations == ()
+    handler(settings, False)._record_activity()
+    assert (await source.observe(Look(30.0))).observations == ()
+    handler(settings)._record_activity()
+    assert "api_last_activity" in settings
+    (found,) = (await source.observe(Look(40.0))).observations
+    assert found.at == 40.0
+
+
+@pytest.mark.parametrize(("version", "said"), [((1, 0), 1), ((4, 6), 0), ((10, 0), 0), (None, 0)])
+async def test_a_proxy_that_cannot_be_taught_is_a_limitation(
+    version: tuple[int, ...] | None, said: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be seen is said, with what would mend it."""
+    monkeypatch.setitem(sys.modules, "jupyter_server_proxy.handlers", Module(None))
     source = ProxiedSource({}, lambda: version)
-    await source.observe(Look(1.0))
+    await source.prepare()
     assert len(source.limitations) == said
     assert all("Upgrade" in sentence for sentence in source.limitations)
 
@@ -140,4 +181,4 @@ def test_the_installed_version_is_known() -> None:
     """By its package's metadata."""
     version = proxy_version()
     assert version is not None
-    assert version >= (4, 5)
+    assert version >= (3, 2)
