@@ -25,12 +25,10 @@ from .accounting import (
 from .attribution import Attribution, Groups, started_in_passing, trees_of
 from .base import Look, Report
 from .commands import DEFAULT_VIEWERS, command_of
-from .procfs import TICKS_PER_SECOND, ProcessTable, ProcKey
+from .procfs import ProcessTable, ProcKey
 from .recognition import DEFAULT_IGNORED_PROCESSES
+from .startup import Startup
 from .thresholds import PASSING_SECONDS, Finding, Life, Thresholds, Windows, judge
-
-STARTUP_SECONDS = 30.0
-"""So long a kernel that nobody joined may compute before it counts: imports, not work."""
 
 _RECHECK_VISIBILITY_SECONDS = 600.0
 _BASELINE = "first figures of its processes: counted as used until now"
@@ -72,6 +70,7 @@ class ProcessesSource:
         self._looking = threading.Lock()
         self._attribution: Attribution | None = None
         self._history: list[Sample] = []
+        self._startup = Startup()
         self._io: dict[int, tuple[ProcKey, IoReading | None, int]] = {}
         self._last_active: dict[ResourceId, float] = {}
         self._visible_until = -math.inf
@@ -208,22 +207,14 @@ class ProcessesSource:
         ids = [resource.id for resource in resources] + [HOST]
         at = now.table.read_at
         base = base_of(self._history, at, SHORTEST_WINDOW_SECONDS)
+        self._startup.look(now.table, resources)
         if base is None:
             return dict.fromkeys(ids)
-        windows = _windows(self._history, base, now)
-        startup = {
-            resource.pid
-            for resource in resources
-            if resource.starting and _is_startup(resource.pid, base, now)
-        }
+        windows = self._without_startup(_windows(self._history, base, now), now, roots)
         findings: dict[ResourceId, Finding | None] = {}
         for resource in ids:
             members = groups.members.get(resource, [])
-            working = [
-                pid
-                for pid in members
-                if (pid in windows.recent or pid in windows.instant) and pid not in startup
-            ]
+            working = [pid for pid in members if pid in windows.recent or pid in windows.instant]
             jobs = trees_of(working, set(members), now.table) if resource == HOST else [working]
             findings[resource] = (
                 None
@@ -237,6 +228,29 @@ class ProcessesSource:
                 )
             )
         return findings
+
+    def _without_startup(
+        self, windows: Windows, now: Sample, roots: Mapping[int, ResourceId]
+    ) -> Windows:
+        """Let what kernels did to start out of the windows."""
+        counted = {}
+        for pid in roots:
+            over = self._startup.over(now.table.processes[pid].key, self._history)
+            if len(over) < len(self._history):
+                counted[pid] = over
+        if not counted:
+            return windows
+        known: dict[int, Windows] = {}
+        parts = tuple(dict(part) for part in windows)
+        for pid, over in counted.items():
+            base = base_of(over, now.table.read_at, SHORTEST_WINDOW_SECONDS)
+            if base is not None and len(over) not in known:
+                known[len(over)] = _windows(over, base, now)
+            for part, own in zip(parts, known.get(len(over), Windows({}, {}, {})), strict=True):
+                part.pop(pid, None)
+                if pid in own:
+                    part[pid] = own[pid]
+        return Windows(*parts)
 
     def _observation(
         self,
@@ -307,13 +321,6 @@ def _windows(history: Sequence[Sample], base: Sample, now: Sample) -> Windows:
         procfs.pause()
         instant = work_between(last, now)
     return Windows(recent, steady, instant)
-
-
-def _is_startup(pid: int | None, base: Sample, now: Sample) -> bool:
-    if pid is None:
-        return False
-    startup_ends = now.table.processes[pid].start_ticks + STARTUP_SECONDS * TICKS_PER_SECOND
-    return base.table.boot_ticks < startup_ends
 
 
 def _is_news(pid: int, base: Sample, now: Sample) -> bool:
