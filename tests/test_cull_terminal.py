@@ -242,6 +242,27 @@ async def test_a_terminal_that_does_not_go_is_reported(
     assert outcome.ok
 
 
+async def test_a_terminal_whose_shell_has_left_a_job_behind_is_idle_and_goes(
+    open_terminal: OpenTerminal,
+    cull: CullTerminal,
+    tmp_path: Path,
+    left_over: list[int],
+    jp_serverapp: Any,
+) -> None:
+    """The disowned job holds the device open, so the server itself would list it for ever."""
+    terminal = await open_terminal()
+    await terminal.look()
+    await terminal.tabs[0].type("sleep 1000 & disown; echo $! > pid; exit\r")
+    job = await pid_in(tmp_path / "pid")
+    left_over.append(job.pid)
+    _, resource = await terminal.becomes(Verdict.IDLE, "its shell has ended")
+    assert resource.pid is None
+    outcome = await cull.apply(decision(terminal.name))
+    assert outcome.ok, outcome.detail
+    assert terminal.name not in jp_serverapp.web_app.settings["terminal_manager"].terminals
+    assert lives(job)
+
+
 async def test_other_terminals_stay(
     open_terminal: OpenTerminal, cull: CullTerminal, jp_serverapp: Any
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import pty
 import select
 import subprocess
@@ -37,7 +38,7 @@ class OwnTerminal:
         if self.pid == 0:
             os.chdir(directory)
             os.environ.update(TERM="xterm-256color", HISTFILE="/dev/null")
-            os.execvp("bash", ["bash", "--norc"])
+            os.execvp("bash", ["bash", "--norc"])  # noqa: S606 - a shell is what is tested
         shell = read_process(self.pid)
         assert shell is not None
         self.tty_nr = 0
@@ -61,7 +62,7 @@ class OwnTerminal:
 
     def judged(self, standing: Standing, probe: Probe | None = None) -> Foreground:
         """Wait for a judgement, and return it."""
-        found = []
+        found: list[Foreground] = []
 
         def so() -> bool:
             found[:] = [Foregrounds(read_process_table(), Catalogue(), probe).of(self.tty_nr)]
@@ -106,6 +107,8 @@ UNREADABLE = [
     (None, Standing.SHELL),
     ("bash --norc", Standing.SHELL),
     ("python3", Standing.PROMPT),
+    ("sudo bash --norc", Standing.SHELL),
+    ("sudo sleep 1000", Standing.JOB),
     ("top", Standing.VIEWER),
     ("tail -f train.py | grep x", Standing.VIEWER),
     ("python3 train.py", Standing.JOB),
@@ -120,6 +123,7 @@ def test_where_calls_cannot_be_read_names_decide_and_questions_are_jobs(
 ) -> None:
     """T6 where /proc/<pid>/syscall is not ours to read: else as T2."""
     if command is not None:
+        needs(command.split(None, 1)[0])
         terminal.run(command)
     terminal.judged(standing, Refused())
 
@@ -145,6 +149,7 @@ def test_another_user_is_judged_from_outside_the_same(
     if os.getuid():
         pytest.skip("only root can become somebody else")
     if command is not None:
+        needs(command.split(None, 1)[0])
         terminal.run(command)
     terminal.judged(standing, Refused())
     answer = subprocess.run(
@@ -203,7 +208,7 @@ def test_wchan_is_used_when_the_call_is_refused(
         waiting, "_text", lambda path: None if path.endswith("syscall") else read(path)
     )
     assert waits_for(process.pid, process.tty_nr).what is Waiting.TERMINAL
-    monkeypatch.setattr(waiting.platform, "machine", lambda: "riscv128")
+    monkeypatch.setattr(platform, "machine", lambda: "riscv128")
     monkeypatch.setattr(waiting, "_text", read)
     assert waits_for(process.pid, process.tty_nr).what is Waiting.TERMINAL
 

@@ -323,6 +323,7 @@ async def test_a_question_that_was_answered_and_asked_anew_counts_anew(
     await until(newer, "a later instant for the second question")
 
 
+@pytest.mark.js214
 @pytest.mark.parametrize("command", ["true", "python3 debug.py", "python3", "vim train.py", "top"])
 async def test_resizing_reattaching_and_second_tabs_are_no_evidence(
     open_terminal: OpenTerminal, command: str
@@ -353,6 +354,7 @@ async def test_resizing_reattaching_and_second_tabs_are_no_evidence(
     assert await terminal.typed_at() == typed
 
 
+@pytest.mark.js214
 async def test_a_keystroke_is_seen_at_the_websocket_when_it_comes(
     open_terminal: OpenTerminal,
 ) -> None:

@@ -14,7 +14,7 @@ from .base import Look, Report
 from .commands import DEFAULT_INTERACTIVE, DEFAULT_VIEWERS, Catalogue
 from .foreground import BlockedSince, Foreground, Foregrounds, Standing
 from .keystrokes import install_keystroke_watch
-from .procfs import TICKS_PER_SECOND, ProcessTable
+from .procfs import TICKS_PER_SECOND
 from .terminal_device import DeviceInput, without_proc
 from .waiting import tty_path
 
@@ -39,12 +39,16 @@ class _Terminal:
     job_ended_at: float | None = None
     job: str = ""
     looked_at: float | None = None
+    shell_seen: bool = False
+    shell_ended: bool = False
     device: DeviceInput = field(default_factory=DeviceInput)
     blocked: BlockedSince = field(default_factory=BlockedSince)
 
     @property
     def pid(self) -> int | None:
-        """The shell's pid, None where there is none."""
+        """The shell's pid; None where there is none, or no more."""
+        if self.shell_ended:
+            return None
         pid = getattr(getattr(self.pty, "ptyproc", None), "pid", None)
         return pid if isinstance(pid, int) else None
 
@@ -166,21 +170,18 @@ class TerminalsSource:
         found = {}
         for name, terminal in terminals.items():
             shell = look.processes.processes.get(terminal.pid or 0)
+            terminal.shell_ended = shell.state in ("Z", "X") if shell else terminal.shell_seen
             if shell is None or not shell.tty_nr:
-                found[name] = self._without_shell(terminal, look.processes)
+                born_since = terminal.looked_at is None and shell is None
+                known = terminal.shell_ended or born_since
+                found[name] = Foreground(Standing.SHELL if known else Standing.HIDDEN)
                 continue
+            terminal.shell_seen = True
             found[name] = machine.of(shell.tty_nr)
             if not self._watches_input:
                 at = terminal.device.last_input(tty_path(shell.tty_nr), look.now)
                 terminal.input_at = at if at is not None else terminal.input_at
         return found
-
-    def _without_shell(self, terminal: _Terminal, table: ProcessTable) -> Foreground:
-        """Judge a terminal whose shell the table lacks: it is younger, or ended, or hidden."""
-        shell = table.processes.get(terminal.pid or 0)
-        born_since = terminal.looked_at is None and shell is None
-        ended = shell is not None and shell.state in ("Z", "X")
-        return Foreground(Standing.SHELL if born_since or ended else Standing.HIDDEN)
 
     def _evidence(
         self, id: ResourceId, terminal: _Terminal, foreground: Foreground | None, look: Look
@@ -202,6 +203,8 @@ class TerminalsSource:
         self, id: ResourceId, terminal: _Terminal, foreground: Foreground, now: float
     ) -> list[Observation]:
         detail = _DETAIL[foreground.standing].format(foreground.command)
+        if terminal.shell_ended:
+            detail = "its shell has ended"
         stirred = (
             terminal.input_at is not None
             and terminal.looked_at is not None
