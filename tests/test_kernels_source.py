@@ -294,7 +294,7 @@ def test_the_source_speaks_for_every_kernel_and_is_essential() -> None:
 async def test_a_replaced_connection_class_is_said(world: Worlds) -> None:
     """Where prompts cannot be seen, the limitations name the class that is in the way."""
     async with world() as here:
-        assert here.source.limitations == ()
+        assert not here.source.limitations
 
         class Foreign:
             pass

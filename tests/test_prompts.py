@@ -221,9 +221,9 @@ async def _idle(here: World, kernel_id: str) -> bool:
 
 
 async def _detail(here: World, kernel_id: str, detail: str) -> bool:
-    seen = await here.idle(kernel_id)
-    return detail in (seen.detail,)
+    return (await here.idle(kernel_id)).detail == detail
 
 
 def _prompts(tab: Client, count: int) -> bool:
-    return sum(b["header"]["msg_type"] == "input_request" for _, b in tab.received) >= count
+    types = [body["header"]["msg_type"] for _, body in tab.received]
+    return types.count("input_request") >= count
