@@ -18,8 +18,8 @@ _TIMES = "last_activity_times"
 _FIRST_APART = (4, 6)
 _MIXED = (
     f"This {_PACKAGE} (older than 4.6) does not tell its traffic apart from JupyterLab's own "
-    "polling and could not be taught to: people in proxied applications (RStudio, code-server) are not "
-    f"seen. Upgrade {_PACKAGE}."
+    "polling and could not be taught to: people in proxied applications (RStudio, code-server) "
+    f"are not seen. Upgrade {_PACKAGE}."
 )
 
 
