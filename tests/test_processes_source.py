@@ -39,6 +39,10 @@ KERNEL = ResourceId(Kind.KERNEL, "k")
 TERMINAL = ResourceId(Kind.TERMINAL, "1")
 BURN = "while :; do :; done"
 PATIENCE_SECONDS = 30.0
+LEAVER = (  # ends its parent and leaves its session at once, between two looks
+    f'{sys.executable} -c "import os, time; time.sleep(2); os.kill(os.getppid(), 9); os.setsid();'
+    ' time.sleep(2); sum(iter(int, 1))"'
+)
 
 
 class Watch:
@@ -215,8 +219,9 @@ def test_a_stopped_process_is_idle_since_it_was_stopped(watching: Callable[..., 
     [
         f"bash -c 'setsid bash -c \"sleep 4; {BURN}\" & sleep 2' & exec sleep 60",
         f"setsid bash -c '(sleep 4; {BURN}) & sleep 2' & exec sleep 60",
+        f"bash -c '{LEAVER} & wait' & exec sleep 60",
     ],
-    ids=["seen-in-the-tree", "seen-in-a-session-led-by-the-tree"],
+    ids=["its-session-was-seen", "in-a-session-led-by-the-tree", "it-was-seen-itself"],
 )
 def test_a_job_that_left_its_tree_stays_its_resources(
     watching: Callable[..., Watch], job: str
@@ -258,7 +263,7 @@ def test_a_kernel_started_from_a_terminal_speaks_for_itself(
 ) -> None:
     """Work goes to the nearest resource above it, and only there."""
     watch = watching()
-    shell = watch.root(f"setsid bash -c '{BURN}' & exec sleep 60", TERMINAL)
+    shell = watch.root(f"setsid bash -c '({BURN}); :' & exec sleep 60", TERMINAL)
     deadline = time.monotonic() + PATIENCE_SECONDS
     inner: list[int] = []
     while not inner and time.monotonic() < deadline:
