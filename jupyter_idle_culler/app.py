@@ -127,6 +127,7 @@ class IdleCullerApp(ExtensionApp):
                     ignored_processes=chosen.ignored_processes,
                     viewer_commands=chosen.viewer_commands,
                     server_url=server.connection_url,
+                    own_sessions=self._own_sessions,
                 ),
                 presence,
                 self._contents,
@@ -191,18 +192,13 @@ class IdleCullerApp(ExtensionApp):
         async def still_due(resource: ResourceId) -> bool:
             return await self._culler.still_due(resource)
 
-        pre_stop = None
-        if chosen.pre_stop_command:
-            command = RunCommand(
-                chosen.pre_stop_command,
-                self.log,
-                chosen.pre_stop_timeout_seconds,
-                "pre_stop_command",
-            )
-            pre_stop = PreStop(command, chosen.pre_stop_failure)
+        before = RunCommand(
+            chosen.pre_stop_command, self.log, chosen.pre_stop_timeout_seconds, "pre_stop_command"
+        )
+        pre_stop = PreStop(before, chosen.pre_stop_failure) if chosen.pre_stop_command else None
         if chosen.stop_action == "command":
             stop = RunCommand(chosen.stop_command, self.log, name="stop_command")
-            return HostStop(stop, still_due, pre_stop)
+            return HostStop(stop, still_due, pre_stop, commands=(before, stop))
 
         async def end_resources() -> None:
             looked = await self._culler.look()
@@ -218,11 +214,17 @@ class IdleCullerApp(ExtensionApp):
                 return_exceptions=True,
             )
 
-        return HostStop(StopServer(self._server), still_due, pre_stop, end_resources)
+        return HostStop(
+            StopServer(self._server), still_due, pre_stop, end_resources, commands=(before,)
+        )
 
     async def _settled(self, decision: Decision, outcome: Outcome) -> None:
         await self._records.settled(decision, outcome)
         self._poke()
+
+    def _own_sessions(self) -> frozenset[int]:
+        host_stop = self.service.host_stop
+        return frozenset() if host_stop is None else host_stop.own_sessions()
 
     def _poke(self) -> None:
         self._culler.poke()
@@ -261,8 +263,10 @@ class IdleCullerApp(ExtensionApp):
         self._server.web_app.settings["idle_culler_last_activity"] = newest
 
     async def _on_warning(self, decision: Decision) -> None:
-        """Tell the terminals where no widget tells the person."""
+        """Tell the terminals where no widget tells the person, or forget a warning taken back."""
         now = self._clock.now()
+        if decision.action is Action.CANCEL_WARNING and self.service.host_stop is not None:
+            self.service.host_stop.warning_cancelled()
         if decision.action is Action.WARN and self.service.presence.connected(now):
             return
         if decision.deadline is not None:

@@ -64,7 +64,7 @@ class StatusView:
             terminals=tuple(by_kind[Kind.TERMINAL]),
             keep_alives=tuple(keep_alives),
             next=self._next(decisions, now),
-            health=self._health(problems, now),
+            health=self._health(looked, problems, now),
         )
 
     def explain(
@@ -195,7 +195,9 @@ class StatusView:
             look_seconds=health.look_seconds if health is not None else None,
         )
 
-    def _health(self, problems: Sequence[view.Problem], now: float) -> view.Health:
+    def _health(
+        self, looked: Looked | None, problems: Sequence[view.Problem], now: float
+    ) -> view.Health:
         found = list(problems)
         unhealthy = any(problem.source == "culler" for problem in found)
         for name, health in self.observer.health.items():
@@ -203,6 +205,14 @@ class StatusView:
                 mend = "what it cannot see is kept; see the server log"
                 since = self.clock.to_utc(health.failing_since)
                 found.append(view.Problem(name, since, health.detail, mend))
+        for seen in looked.snapshot.observations if looked else ():
+            if seen.verdict is Verdict.UNKNOWN and looked is not None:
+                since = self.clock.to_utc(looked.state.unknown_since.get(seen.source, now))
+                mend = (
+                    "kept while it lasts" if seen.essential else "kept for a while, then left out"
+                )
+                detail = f"{seen.resource}: {seen.detail}"
+                found.append(view.Problem(seen.source, since, detail, mend))
         for resource, failure in self.actor.failures.items():
             unhealthy = True
             mend = f"tried again in {duration(max(0.0, failure.retry_at - now))}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .actions.base import ActionRunner, Outcome
 from .actions.pre_stop import PreStop
+from .actions.run_command import RunCommand
 from .core.model import HOST, Decision, ResourceId
 
 
@@ -16,14 +17,20 @@ class HostStop:
 
     ``still_due`` looks again (the command before a stop may take its time). ``end_resources`` ends
     every kernel and terminal first, where the stop itself would not spare detached jobs (None: the
-    stop ends the machine, or may be refused, and then nothing must have been lost).
+    stop ends the machine, or may be refused, and then nothing must have been lost). ``commands``
+    are those that it may run.
     """
 
     stop: ActionRunner
     still_due: Callable[[ResourceId], Awaitable[bool]]
     pre_stop: PreStop | None = None
     end_resources: Callable[[], Awaitable[None]] | None = None
+    commands: tuple[RunCommand, ...] = ()
     name: str = "stop"
+
+    def own_sessions(self) -> frozenset[int]:
+        """Return the sessions of the commands that run now: their work is ours, no evidence."""
+        return frozenset(command.pid for command in self.commands if command.pid is not None)
 
     async def apply(self, decision: Decision) -> Outcome:
         """Stop because of idleness: evidence that arrives before the very end wins."""
@@ -33,6 +40,11 @@ class HostStop:
         if self.pre_stop is not None and not await self.still_due(HOST):
             return Outcome(False, "new evidence came in before the stop", withdrawn=True)
         return await self._stop(decision)
+
+    def warning_cancelled(self) -> None:
+        """Forget what failed before a stop that is off."""
+        if self.pre_stop is not None:
+            self.pre_stop.reset()
 
     async def stop_now(self, decision: Decision) -> Outcome:
         """Stop because a person asked for it: the command before still runs, and may put it off."""

@@ -11,14 +11,19 @@ from hypothesis import strategies as st
 
 from jupyter_idle_culler.core.decision import decide
 from jupyter_idle_culler.core.model import (
+    EVERYTHING,
     HOST,
     Action,
     Decision,
+    Kind,
+    Observation,
     Policy,
+    Resource,
     ResourceId,
     Snapshot,
     SourceFailure,
     State,
+    Strength,
     Verdict,
 )
 
@@ -73,17 +78,18 @@ def test_a_longer_timeout_never_culls_earlier(history, policy, extra):
 
 @given(draw.histories(), draw.policies)
 def test_no_host_stop_without_a_warning_that_stood_its_time(history, policy):
-    """Each stop was preceded by a warning that stood, uncancelled, for the warning time."""
-    warned_at = None
+    """Each stop was preceded by a warning about this very idleness that stood for its time."""
+    warned_at = warned_of = None
     for now, decisions in run(history, policy):
         action = decisions[HOST].action
         if action is Action.WARN:
-            warned_at = now
+            warned_at, warned_of = now, decisions[HOST].evidence_at
         elif action is Action.CANCEL_WARNING:
             warned_at = None
         elif action is Action.STOP:
             stands = min(policy.warning_seconds, policy.host_timeout_seconds / 2)
             assert warned_at is not None
+            assert warned_of == decisions[HOST].evidence_at
             assert now >= warned_at + stands
 
 
@@ -147,16 +153,62 @@ def test_what_is_active_is_never_ended(history, policy):
                 assert decision.verdict is Verdict.IDLE
 
 
-@given(draw.snapshots(), draw.policies, draw.failures)
-def test_unknown_never_supports_culling(snapshot, policy, failure: SourceFailure):
-    """Adding a failure ends nothing that was kept without it."""
+@given(draw.histories(), draw.policies, draw.failures)
+def test_unknown_never_supports_culling(history, policy, failure: SourceFailure):
+    """Adding a failure ends nothing that was kept without it, at any moment of a history."""
     policy = replace(policy, cull_on_unknown=False)
-    before = {d.resource: d for d in decide(snapshot, policy, State(), draw.NOW)[0]}
-    failing = replace(snapshot, failures=(*snapshot.failures, failure))
-    after = {d.resource: d for d in decide(failing, policy, State(), draw.NOW)[0]}
-    for resource, decision in after.items():
-        if decision.action in ENDS:
-            assert before[resource].action in ENDS
+    state = State()
+    for now, snapshot in history:
+        failing = replace(snapshot, failures=(*snapshot.failures, failure))
+        known, next_state = decide(snapshot, policy, state, now)
+        unknown, _ = decide(failing, policy, state, now)
+        before = {d.resource: d for d in known}
+        for decision in unknown:
+            if decision.action in ENDS:
+                assert before[decision.resource].action in ENDS
+                # Of all that ends, only the host is covered by every failure there is.
+                assert not (failure.essential and decision.resource == HOST)
+        state = next_state
+
+
+@given(draw.policies, st.booleans(), st.floats(0, 100))
+def test_unattended_evidence_holds_the_host_only_so_long(policy, keep_alive, work_at):
+    """Heartbeats and keep-alives alone hold it `max_unattended_seconds` after the last work."""
+    seen = Observation(
+        EVERYTHING if keep_alive else HOST,
+        "reported",
+        Verdict.ACTIVE,
+        strength=Strength.UNATTENDED,
+    )
+    policy = replace(policy, host_stops=True)
+    work = Observation(HOST, "presence", Verdict.IDLE, work_at)
+    held_until = work_at + policy.max_unattended_seconds
+    state, now = State(), work_at
+    for step in (1, 10, 100, 400, 700, 1500, 5000):
+        now = work_at + step
+        (decision,), state = decide(Snapshot(0.0, (), (seen, work)), policy, state, now)
+        if now <= held_until:
+            assert decision.verdict is Verdict.ACTIVE
+        else:
+            assert decision.verdict is Verdict.IDLE
+            assert decision.evidence_at == held_until
+
+
+@given(draw.policies, st.floats(0, 100))
+def test_an_occupied_kernel_that_is_quiet_holds_only_so_long(policy, work_at):
+    """A busy cell counts `max_quiet_seconds` after the last sign of work, for kernel and host."""
+    kernel = ResourceId(Kind.KERNEL, "a")
+    busy = Observation(kernel, "kernels", Verdict.ACTIVE, strength=Strength.OCCUPIED)
+    output = Observation(kernel, "kernels", Verdict.IDLE, work_at)
+    snapshot = Snapshot(0.0, (Resource(kernel, 0.0),), (busy, output))
+    policy = replace(policy, host_stops=True)
+    for step in (1, 10, 100, 400, 700, 1500, 5000):
+        decisions, _ = decide(snapshot, policy, State(), work_at + step)
+        counts = step <= policy.max_quiet_seconds
+        for decision in decisions:
+            assert (decision.verdict is Verdict.ACTIVE) is counts
+            if not counts:
+                assert decision.evidence_at == work_at + policy.max_quiet_seconds
 
 
 @given(draw.histories(), draw.policies)

@@ -8,7 +8,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from ..core.model import EVERYTHING, HOST, Kind, Observation, Resource, ResourceId, Verdict
 from . import procfs, visibility
@@ -41,6 +41,7 @@ class ProcessesSource:
     command names, ``viewer_commands`` what only watches (see `Catalogue`). ``whole_machine``: a
     stop ends the machine, so all processes of the server's user count; otherwise only this
     server's own, for which ``server_url`` (as its terminals inherit it) is one mark.
+    ``own_sessions`` are those of commands that the culler itself runs: their work is no evidence.
     """
 
     name = "processes"
@@ -58,6 +59,7 @@ class ProcessesSource:
         viewer_commands: Sequence[str] = DEFAULT_VIEWERS,
         server_url: str | None = None,
         server_pid: int | None = None,
+        own_sessions: Callable[[], Collection[int]] = frozenset,
     ) -> None:
         self._thresholds = Thresholds(
             cpu_threshold_percent, tree_cpu_threshold_percent, io_threshold_bytes_per_second
@@ -67,6 +69,7 @@ class ProcessesSource:
         self._viewers = tuple(viewer_commands)
         self._server_url = server_url
         self._server_pid = os.getpid() if server_pid is None else server_pid
+        self._own_sessions = own_sessions
         self._looking = threading.Lock()
         self._attribution: Attribution | None = None
         self._history: list[Sample] = []
@@ -135,6 +138,9 @@ class ProcessesSource:
         )
         roots = {resource.pid: resource.id for resource in resources if resource.pid is not None}
         excluded = {pid for resource in look.resources for pid in resource.excluded_pids}
+        ours = self._own_sessions()
+        if ours:
+            excluded |= {p.pid for p in table.processes.values() if p.session in ours}
         groups = self._attribute(table).assign(table, roots, excluded)
         procfs.pause()
         now = self._sample(table, groups)
