@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Awaitable, Callable, Generator
@@ -84,6 +86,9 @@ def open_terminal(
 
     yield open_one
     jp_asyncio_loop.run_until_complete(close_all())
+    for end in (["tmux", "kill-server"], ["screen", "-X", "quit"]):
+        if shutil.which(end[0]):
+            subprocess.run(end, check=False, capture_output=True)
 
 
 SHELLS = [
