@@ -33,7 +33,7 @@ from .turns import KernelTurns, TurnWatch
 
 _NAME = "kernels"
 _ACTIONS_SCHEMA = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
-_KERNELS_A_SLICE = 20
+_KERNELS_A_SLICE = 10
 _GATEWAY_TIME_LIMIT_SECONDS = 5.0
 _UNHEARD_STATES = (None, "", "starting")
 _PROMPT = "it waits at a prompt for an answer"

@@ -128,7 +128,7 @@ class KernelTurns:
 @dataclass
 class _Subscription:
     stream: Any
-    endpoint: object
+    port: int
     process_id: int | None
     turns: KernelTurns
 
@@ -177,8 +177,10 @@ class TurnWatch:
         if known and process_id != known.process_id:
             known.process_id = process_id
             known.turns.restarted()
-        endpoint = _endpoint(kernel)
-        if endpoint is None or (known and endpoint == known.endpoint and not known.stream.closed()):
+        if known and known.port == kernel.iopub_port:
+            return  # The common case, of each look: nothing has changed.
+        port = _iopub_port(kernel)
+        if port is None:
             return
         stream = kernel.connect_iopub()
         if not hasattr(stream, "on_recv"):
@@ -192,7 +194,7 @@ class TurnWatch:
             if getattr(kernel, "execution_state", None) == "busy":
                 turns.assume_busy()
         stream.on_recv(self._receiver(kernel_id, kernel, turns))
-        self._subscriptions[kernel_id] = _Subscription(stream, endpoint, process_id, turns)
+        self._subscriptions[kernel_id] = _Subscription(stream, port, process_id, turns)
 
     def _receiver(
         self, kernel_id: str, kernel: Any, turns: KernelTurns
@@ -218,15 +220,14 @@ class TurnWatch:
         return receive
 
 
-def _endpoint(kernel: Any) -> object:
-    """Return what names the IOPub channel; None: it has none, or none yet."""
-    port = getattr(kernel, "iopub_port", 0)
-    ready = getattr(kernel, "ready", None)
-    if not port or not hasattr(kernel, "connect_iopub"):
+def _iopub_port(kernel: Any) -> int | None:
+    """Return the port of the IOPub channel; None: it has none, or none yet."""
+    if not hasattr(kernel, "connect_iopub"):
         return None
+    ready = getattr(kernel, "ready", None)
     if ready is not None and not ready.done():
         return None  # It starts or restarts: its ports may still change.
-    return (kernel.transport, kernel.ip, port)
+    return int(kernel.iopub_port) or None
 
 
 def _close(stream: Any) -> None:
