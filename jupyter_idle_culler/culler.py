@@ -77,13 +77,20 @@ class Culler:
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _task: asyncio.Task[None] | None = None
+    _stopped: bool = False
 
     def start(self) -> None:
-        """Begin to look. Call on the running event loop."""
+        """Begin to look. Call on the running event loop; after `stop` it begins nothing.
+
+        A server that is told to stop while it still starts stops its extensions first.
+        """
+        if self._stopped:
+            return
         self._task = asyncio.create_task(self._supervise(), name="idle-culler loop")
 
     async def stop(self) -> None:
         """End the loop and wait until nothing of it runs any more."""
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

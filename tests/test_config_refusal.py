@@ -23,16 +23,15 @@ class Server:
         self.home = home
         self.config_dir = home / "config"
         self.config_dir.mkdir()
-        others = {"ServerApp": {"jpserver_extensions": dict.fromkeys(_OTHER_EXTENSIONS, False)}}
-        (self.config_dir / "jupyter_server_config.d").mkdir()
-        (self.config_dir / "jupyter_server_config.d" / "others.json").write_text(json.dumps(others))
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[str]:
         """Start the command with the extension as installing it switches it on."""
         return subprocess.Popen(
             [
                 *(sys.executable, "-m", "jupyter", "server", "--no-browser", "--allow-root"),
-                *("--ip=127.0.0.1", "--port=0", "--ServerApp.port_retries=0", *arguments),
+                *("--ip=127.0.0.1", "--port=0", "--ServerApp.port_retries=0"),
+                *(f"--ServerApp.jpserver_extensions={name}=False" for name in _OTHER_EXTENSIONS),
+                *arguments,
             ],
             cwd=self.home,
             env={
@@ -64,6 +63,28 @@ class Server:
         (line,) = [line for line in errors.splitlines() if line.startswith(OURS)]
         assert OURS not in output
         return line.removeprefix(OURS)
+
+    def run(self, *arguments: str, settle: bool, **environment: str) -> str:
+        """Start, stop once it runs (settle: once it began its journal), and return what it said."""
+        process = self.start(*arguments, **environment)
+        assert process.stderr is not None
+        seen = ""
+        deadline = time.monotonic() + 60
+        try:
+            while "is running at" not in seen:
+                line = process.stderr.readline()
+                seen += line
+                assert line, seen
+            while settle and not list(self.home.glob("data/idle_culler/journal-*.jsonl")):
+                assert time.monotonic() < deadline, "no journal was begun"
+                time.sleep(0.1)
+            process.terminate()
+            seen += process.communicate(timeout=30)[1]
+        finally:
+            process.kill()
+            process.communicate()
+        assert process.returncode == 0, seen
+        return seen
 
 
 @pytest.fixture
@@ -121,16 +142,17 @@ def test_a_fault_in_a_configuration_file_ends_the_start(server: Server) -> None:
 @pytest.mark.js214
 def test_a_good_configuration_starts_with_the_culler_loaded(server: Server) -> None:
     """The counterpart, without which every refusal above could be a server that never starts."""
-    process = server.start("--IdleCuller.stop_action=server", TIMEOUT_IN_MINS="90")
-    try:
-        assert process.stderr is not None
-        deadline, seen = time.monotonic() + 60, ""
-        while "is running at" not in seen and time.monotonic() < deadline:
-            line = process.stderr.readline()
-            assert line, seen
-            seen += line
-        assert "jupyter_idle_culler | extension was successfully loaded" in seen
-        assert OURS not in seen
-    finally:
-        process.terminate()
-        process.communicate(timeout=30)
+    seen = server.run("--IdleCuller.stop_action=server", settle=True, TIMEOUT_IN_MINS="90")
+    assert "jupyter_idle_culler | extension was successfully loaded" in seen
+    assert OURS not in seen
+    assert "Traceback" not in seen, seen
+
+
+@pytest.mark.js214
+def test_a_server_told_to_stop_while_it_starts_ends_without_a_word_of_complaint(
+    server: Server,
+) -> None:
+    """What has not begun yet is not begun any more."""
+    seen = server.run(settle=False)
+    assert "Traceback" not in seen, seen
+    assert "never awaited" not in seen, seen
