@@ -27,9 +27,9 @@ export PIP_ROOT_USER_ACTION := ignore
 PIP_INSTALL := -m pip install --quiet
 
 # What the tests call beside Python, as command:package of Debian and its relatives.
-PROGRAMS := tmux:tmux screen:screen sudo:sudo vi:vim-tiny nano:nano less:less man:man-db \
+PROGRAMS := tmux:tmux screen:screen sudo:sudo vim:vim nano:nano less:less man:man-db \
 	htop:htop sqlite3:sqlite3 watch:procps faketime:faketime cron:cron unshare:util-linux \
-	setpriv:util-linux script:bsdutils
+	setpriv:util-linux su:util-linux script:bsdutils
 BROWSER_PROGRAMS := chromium:chromium
 LINT_PROGRAMS := shellcheck:shellcheck
 
@@ -59,7 +59,7 @@ run: $(STAMPS)/run
 
 ## test: every suite, set-up included
 .PHONY: test
-test: test-python test-214 test-browser
+test: test-python test-214 $(if $(wildcard tests/browser),test-browser)
 
 ## test-python: the Python suite on the newest jupyter_server
 .PHONY: test-python
