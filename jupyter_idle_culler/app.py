@@ -43,6 +43,7 @@ from .sources.processes import ProcessesSource
 from .sources.proxied import ProxiedSource
 from .sources.reported import ReportedSource
 from .sources.terminals import TerminalsSource
+from .sources.thresholds import Thresholds
 from .status_view import StatusView
 from .stopping import HostStop
 from .user_settings import load_user_settings
@@ -121,9 +122,11 @@ class IdleCullerApp(ExtensionApp):
             others=[
                 ProcessesSource(
                     whole_machine=ends_machine,
-                    cpu_threshold_percent=chosen.cpu_threshold_percent,
-                    tree_cpu_threshold_percent=chosen.tree_cpu_threshold_percent,
-                    io_threshold_bytes_per_second=chosen.io_threshold_bytes_per_second,
+                    thresholds=Thresholds(
+                        chosen.cpu_threshold_percent,
+                        chosen.tree_cpu_threshold_percent,
+                        chosen.io_threshold_bytes_per_second,
+                    ),
                     ignored_processes=chosen.ignored_processes,
                     viewer_commands=chosen.viewer_commands,
                     server_url=server.connection_url,

@@ -33,6 +33,7 @@ from jupyter_idle_culler.core.model import (
 from jupyter_idle_culler.sources import procfs
 from jupyter_idle_culler.sources.base import Look
 from jupyter_idle_culler.sources.processes import ProcessesSource
+from jupyter_idle_culler.sources.thresholds import Thresholds
 
 ROOT = Path(__file__).parent.parent
 KERNEL = ResourceId(Kind.KERNEL, "k")
@@ -277,7 +278,7 @@ def test_a_kernel_started_from_a_terminal_speaks_for_itself(
 
 def test_io_without_much_computing_is_work(watching: Callable[..., Watch], tmp_path: Path) -> None:
     """Ten mebibytes a second, written in large blocks."""
-    watch = watching(cpu_threshold_percent=90)
+    watch = watching(thresholds=Thresholds(cpu_percent=90))
     target = tmp_path / "out"
     watch.root(
         "exec " + python(
@@ -314,7 +315,7 @@ def test_a_viewer_is_no_work_but_what_it_runs_is(watching: Callable[..., Watch])
 
 def test_a_pool_of_small_workers_is_work_together(watching: Callable[..., Watch]) -> None:
     """Ten workers at 10 % each, with thresholds of 30 % and 60 %."""
-    watch = watching(cpu_threshold_percent=30, tree_cpu_threshold_percent=60)
+    watch = watching(thresholds=Thresholds(cpu_percent=30, tree_cpu_percent=60))
     worker = python(
         "import time\n"
         "while True:\n"

@@ -28,7 +28,15 @@ from .commands import DEFAULT_VIEWERS, command_of
 from .procfs import ProcessTable, ProcKey
 from .recognition import DEFAULT_IGNORED_PROCESSES
 from .startup import Startup
-from .thresholds import PASSING_SECONDS, Finding, Life, Thresholds, Windows, judge
+from .thresholds import (
+    DEFAULT_THRESHOLDS,
+    PASSING_SECONDS,
+    Finding,
+    Life,
+    Thresholds,
+    Windows,
+    judge,
+)
 
 _RECHECK_VISIBILITY_SECONDS = 600.0
 _BASELINE = "first figures of its processes: counted as used until now"
@@ -37,7 +45,7 @@ _BASELINE = "first figures of its processes: counted as used until now"
 class ProcessesSource:
     """Rate the processes of each kernel and terminal, and everything else that counts.
 
-    Thresholds: percent of one core, and bytes a second. ``ignored_processes`` are shell patterns on
+    ``ignored_processes`` are shell patterns on
     command names, ``viewer_commands`` what only watches (see `Catalogue`). ``whole_machine``: a
     stop ends the machine, so all processes of the server's user count; otherwise only this
     server's own, for which ``server_url`` (as its terminals inherit it) is one mark.
@@ -52,18 +60,14 @@ class ProcessesSource:
         self,
         *,
         whole_machine: bool,
-        cpu_threshold_percent: float = 5.0,
-        tree_cpu_threshold_percent: float = 50.0,
-        io_threshold_bytes_per_second: float = 1048576.0,
+        thresholds: Thresholds = DEFAULT_THRESHOLDS,
         ignored_processes: Sequence[str] = DEFAULT_IGNORED_PROCESSES,
         viewer_commands: Sequence[str] = DEFAULT_VIEWERS,
         server_url: str | None = None,
         server_pid: int | None = None,
         own_sessions: Callable[[], Collection[int]] = frozenset,
     ) -> None:
-        self._thresholds = Thresholds(
-            cpu_threshold_percent, tree_cpu_threshold_percent, io_threshold_bytes_per_second
-        )
+        self._thresholds = thresholds
         self._whole_machine = whole_machine
         self._ignored = tuple(ignored_processes)
         self._viewers = tuple(viewer_commands)

@@ -29,6 +29,9 @@ class Thresholds:
     io_bytes_per_second: float = 1048576.0
 
 
+DEFAULT_THRESHOLDS = Thresholds()
+
+
 class Windows(NamedTuple):
     """What each process did, by pid, seen over the three windows."""
 
