@@ -161,6 +161,31 @@ async def test_a_crash_with_restarts_left_is_starting_and_then_a_new_kernel(worl
         assert (False, True) in states
         assert not any(dead for dead, _ in states)
         await until(lambda: _idle(here, kernel_id))
+        joined = await here.connect(kernel_id)
+        joined.execute("import time; time.sleep(600)")
+        await until(lambda: here.active(kernel_id))
+
+
+async def test_a_kernel_is_followed_to_other_ports(world: Worlds) -> None:
+    """K1: a restart that chooses new ports, as after an early crash, loses sight of nothing."""
+    async with world() as here:
+        here.manager.config.KernelManager.cache_ports = False
+        kernel_id = await here.start_kernel()
+        kernel = here.manager.get_kernel(kernel_id)
+        ports = kernel.ports
+        await kernel.restart_kernel(newports=True)
+        assert kernel.ports != ports
+        client = kernel.client()
+        client.start_channels()
+        try:
+            await client.wait_for_ready(timeout=30)
+            client.execute("import time; time.sleep(600)")
+            await until(lambda: here.active(kernel_id))
+            turns = here.source._turns.of(kernel_id)
+            assert turns is not None
+            assert turns.open
+        finally:
+            client.stop_channels()
 
 
 async def test_a_kernel_that_ended_for_good_is_dead(world: Worlds) -> None:

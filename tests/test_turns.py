@@ -19,6 +19,7 @@ from jupyter_idle_culler.sources.turns import KernelTurns
 from .kernel_world import World, kernel_world, until
 
 pytestmark = pytest.mark.js214
+_TAIL = {"hist_access_type": "tail", "n": 1, "output": False, "raw": True}
 Worlds = Callable[[], AbstractAsyncContextManager[World]]
 
 
@@ -91,7 +92,7 @@ async def test_output_of_a_background_thread_is_no_evidence(world: Worlds) -> No
         ("kernel_info_request", {}, "shell"),
         ("kernel_info_request", {}, "control"),
         ("comm_info_request", {}, "shell"),
-        ("history_request", {"hist_access_type": "tail", "n": 1}, "shell"),
+        ("history_request", _TAIL, "shell"),
         ("is_complete_request", {"code": "1"}, "shell"),
         ("complete_request", {"code": "im", "cursor_pos": 2}, "shell"),
         ("inspect_request", {"code": "int", "cursor_pos": 3, "detail_level": 0}, "shell"),
