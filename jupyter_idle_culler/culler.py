@@ -77,6 +77,7 @@ class Culler:
     _poked: asyncio.Event = field(default_factory=asyncio.Event)
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _task: asyncio.Task[None] | None = None
+    _restart: asyncio.TimerHandle | None = None
     _stopped: bool = False
 
     def start(self) -> None:
@@ -86,11 +87,14 @@ class Culler:
         """
         if self._stopped:
             return
-        self._task = asyncio.create_task(self._supervise(), name="idle-culler loop")
+        self._task = asyncio.create_task(self._run(), name="idle-culler loop")
+        self._task.add_done_callback(self._ended)
 
     async def stop(self) -> None:
         """End the loop and wait until nothing of it runs any more."""
         self._stopped = True
+        if self._restart is not None:
+            self._restart.cancel()
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -191,14 +195,17 @@ class Culler:
             await asyncio.wait_for(self._poked.wait(), seconds)
             await asyncio.sleep(min(seconds, POKED_PAUSE_SECONDS))
 
-    async def _supervise(self) -> None:
-        while True:
-            try:
-                await self._run()
-            except Exception as error:
-                self.problem = f"the loop died: {type(error).__name__}: {error}"
-                self.log.exception(
-                    "Idle culler: the loop died. Nothing is culled until it starts again in %g s.",
-                    RESTART_PAUSE_SECONDS,
-                )
-                await asyncio.sleep(RESTART_PAUSE_SECONDS)
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Start the loop anew where it died, or where somebody else cancelled it."""
+        if self._stopped:
+            return
+        error = None if task.cancelled() else task.exception()
+        why = "it was cancelled" if error is None else f"{type(error).__name__}: {error}"
+        self.problem = f"the loop died: {why}"
+        self.log.error(
+            "Idle culler: the loop died (%s). Nothing is culled until it starts again in %g s.",
+            why,
+            RESTART_PAUSE_SECONDS,
+            exc_info=error,
+        )
+        self._restart = task.get_loop().call_later(RESTART_PAUSE_SECONDS, self.start)
