@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
 from .model import (
@@ -31,7 +32,19 @@ from .model import (
 
 _NONE = Evidence()
 _NEVER = Mark()
+# A member looked up in its enum costs as much as the rest of a step: a look sees thousands.
+_ACTIVE, _IDLE, _UNKNOWN = Verdict.ACTIVE, Verdict.IDLE, Verdict.UNKNOWN
+_KEEP, _CULL, _TERMINAL = Action.KEEP, Action.CULL, Kind.TERMINAL
+_WORK, _OCCUPIED = Strength.WORK, Strength.OCCUPIED
 _MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+
+
+class _Seen(NamedTuple):
+    """The newest evidence of each strength that one look saw, by resource."""
+
+    work: Dict[ResourceId, Mark]
+    occupied: Dict[ResourceId, Mark]
+    unattended: Dict[ResourceId, Mark]
 
 
 class _Standing(NamedTuple):
@@ -51,16 +64,16 @@ def decide(
     back to leave a sleep out) are taken as now. Returns the decisions, and the state for next time.
     """
     seen = _gather(snapshot.observations, now)
-    everything = _merge(state.evidence.get(EVERYTHING, _NONE), seen.get(EVERYTHING, _NONE))
+    everything = _remembered(state, seen, EVERYTHING)
     unknown = _Unknown(snapshot, policy, state, now)
     remembered: Dict[ResourceId, Evidence] = {EVERYTHING: everything}
-    host = _merge(state.evidence.get(HOST, _NONE), seen.get(HOST, _NONE))
+    host = _remembered(state, seen, HOST)
     host_strong = max(host.work, Mark(min(snapshot.server_started_at, now), "start", "started"))
     host_unattended = max(host.unattended, everything.unattended)
     host_strong = max(host_strong, everything.work)
     decisions: List[Decision] = []
     for resource in snapshot.resources:
-        evidence = _merge(state.evidence.get(resource.id, _NONE), seen.get(resource.id, _NONE))
+        evidence = _remembered(state, seen, resource.id)
         if resource.connections and not policy.ignore_connections:
             evidence = evidence._replace(work=Mark(now, "connections", "a client is connected"))
         remembered[resource.id] = evidence
@@ -72,10 +85,9 @@ def decide(
             host_strong = max(host_strong, Mark(now, "kernelspec", label))
         why_unknown = unknown.of(resource)
         decisions.append(_about(resource, standing.effective, why_unknown, policy, now))
-    for resource_id, evidence in seen.items():
-        if resource_id not in remembered and resource_id != HOST:
-            host_strong = max(host_strong, evidence.work, evidence.occupied)
-            host_unattended = max(host_unattended, evidence.unattended)
+    host_strong = _with_the_gone(host_strong, seen.work, remembered)
+    host_strong = _with_the_gone(host_strong, seen.occupied, remembered)
+    host_unattended = _with_the_gone(host_unattended, seen.unattended, remembered)
     remembered[HOST] = Evidence(host_strong, _NEVER, host_unattended)
     effective = _capped(host_strong, host_unattended, policy.max_unattended_seconds)
     why_unknown = unknown.of_host(decisions)
@@ -84,57 +96,65 @@ def decide(
     return tuple(decisions), State(remembered, unknown.since, warned)
 
 
-def _gather(observations: Iterable[Observation], now: float) -> Dict[ResourceId, Evidence]:
+def _gather(observations: Iterable[Observation], now: float) -> _Seen:
     """Collect the newest evidence of each strength for each resource."""
-    found: Dict[ResourceId, Evidence] = {}
+    found = _Seen({}, {}, {})
     for seen in observations:
-        if seen.verdict is Verdict.UNKNOWN:
+        verdict, at, strength = seen.verdict, seen.at, seen.strength
+        if verdict is _UNKNOWN or (at is None and verdict is _IDLE):
             continue
-        at = seen.at
-        if at is None:
-            if seen.verdict is Verdict.IDLE:
-                continue
+        if at is None or at > now:
             at = now
-        mark = Mark(min(at, now), seen.source, seen.detail)
-        known = found.get(seen.resource, _NONE)
-        if seen.strength is Strength.WORK:
-            if mark > known.work:
-                found[seen.resource] = Evidence(mark, known.occupied, known.unattended)
-        elif seen.strength is Strength.OCCUPIED:
-            if mark > known.occupied:
-                found[seen.resource] = Evidence(known.work, mark, known.unattended)
-        elif mark > known.unattended:
-            found[seen.resource] = Evidence(known.work, known.occupied, mark)
+        if strength is _WORK:
+            marks = found.work
+        else:
+            marks = found.occupied if strength is _OCCUPIED else found.unattended
+        known = marks.get(seen.resource)
+        if known is None or at >= known.at:  # most are older: no object is made for those
+            mark = Mark(at, seen.source, seen.detail)
+            marks[seen.resource] = mark if known is None else max(known, mark)
     return found
 
 
-def _merge(one: Evidence, other: Evidence) -> Evidence:
-    if other is _NONE:
-        return one
-    if one is _NONE:
-        return other
+def _remembered(state: State, seen: _Seen, resource: ResourceId) -> Evidence:
+    """Return the newest evidence of a resource: what was remembered, or what was seen now."""
+    known = state.evidence.get(resource, _NONE)
+    work = seen.work.get(resource, _NEVER)
+    occupied = seen.occupied.get(resource, _NEVER)
+    unattended = seen.unattended.get(resource, _NEVER)
+    if work <= known.work and occupied <= known.occupied and unattended <= known.unattended:
+        return known
     return Evidence(
-        max(one.work, other.work),
-        max(one.occupied, other.occupied),
-        max(one.unattended, other.unattended),
+        max(known.work, work), max(known.occupied, occupied), max(known.unattended, unattended)
     )
+
+
+def _with_the_gone(
+    newest: Mark, marks: Dict[ResourceId, Mark], here: Dict[ResourceId, Evidence]
+) -> Mark:
+    """Return the newest mark, those of resources that are not here any more included."""
+    gone = [marks[resource] for resource in marks.keys() - here.keys() if resource != HOST]
+    return max([*gone, newest])
 
 
 def _capped(strong: Mark, other: Mark, cap_seconds: float) -> Mark:
     """Return the newer of the two, where the other counts at most so long after the strong one."""
+    if other <= strong:
+        return strong
     if other.at <= strong.at + cap_seconds:
-        return max(strong, other)
+        return other
     return Mark(strong.at + cap_seconds, other.source, other.detail)
 
 
 def _stand(
     resource: Resource, evidence: Evidence, everything: Evidence, policy: Policy, now: float
 ) -> _Standing:
-    started = Mark(min(resource.started_at, now), "start", "started")
-    work = max(started, evidence.work, everything.work)
+    work = max(evidence.work, everything.work)
+    if resource.started_at >= work.at:
+        work = max(work, Mark(min(resource.started_at, now), "start", "started"))
     strong = _capped(work, evidence.occupied, policy.max_quiet_seconds)
     unattended = max(evidence.unattended, everything.unattended)
-    return _Standing(strong, unattended, max(strong, unattended))
+    return _Standing(strong, unattended, strong if strong >= unattended else unattended)
 
 
 class _Unknown:
@@ -145,7 +165,7 @@ class _Unknown:
         self._failures: List[SourceFailure] = []
         self._observed: Dict[ResourceId, str] = {}
         failing: Set[Tuple[str, bool]] = {(f.source, f.essential) for f in snapshot.failures}
-        unseen = [o for o in snapshot.observations if o.verdict is Verdict.UNKNOWN]
+        unseen = [o for o in snapshot.observations if o.verdict is _UNKNOWN]
         failing.update((o.source, o.essential) for o in unseen)
         for source, _ in failing:
             self.since[source] = min(state.unknown_since.get(source, now), now)
@@ -185,7 +205,7 @@ class _Unknown:
             (
                 "{}: {}".format(decision.resource, decision.reason)
                 for decision in decisions
-                if decision.verdict is Verdict.UNKNOWN
+                if decision.verdict is _UNKNOWN
             ),
             default=None,
         )
@@ -196,25 +216,25 @@ def _about(
 ) -> Decision:
     """Decide about one kernel or terminal."""
     timeout = resource.timeout_seconds
-    is_terminal = resource.id.kind is Kind.TERMINAL
+    is_terminal = resource.id.kind is _TERMINAL
     if timeout is None:
         timeout = policy.terminal_timeout_seconds if is_terminal else policy.kernel_timeout_seconds
     if is_terminal and not policy.cull_terminals:
         timeout = math.inf
-    action, verdict, deadline, look_at = Action.KEEP, Verdict.IDLE, None, _later(now, timeout)
+    action, verdict, deadline, look_at = _KEEP, _IDLE, None, _later(now, timeout)
     if resource.dead:
-        action, reason = Action.CULL, "its process has ended and will not be restarted"
+        action, reason = _CULL, "its process has ended and will not be restarted"
     elif evidence.at >= now:
-        verdict, reason = Verdict.ACTIVE, evidence.detail
+        verdict, reason = _ACTIVE, evidence.detail
     elif why_unknown is not None:
-        verdict, reason = Verdict.UNKNOWN, "kept, because it cannot be seen: " + why_unknown
+        verdict, reason = _UNKNOWN, "kept, because it cannot be seen: " + why_unknown
     elif timeout == math.inf:
         reason = "idle for {}; never culled".format(duration(now - evidence.at))
     else:
         deadline = look_at = evidence.at + timeout
         if now >= deadline:
-            action = Action.CULL
-        reason = "idle for {} of {}".format(duration(now - evidence.at), duration(timeout))
+            action = _CULL
+        reason = "idle for {} of {}".format(duration(now - evidence.at), _timeout_in_words(timeout))
     return Decision(
         resource.id, action, verdict, reason, evidence.at, evidence.detail, evidence.source,
         deadline, look_at,
@@ -277,7 +297,13 @@ def duration(seconds: float) -> str:
     if seconds < _MINUTE:
         return "{:.3g} s".format(max(seconds, 0.0))
     if seconds < _HOUR:
-        return "{:.0f} min".format(seconds // _MINUTE)
+        return f"{int(seconds // _MINUTE)} min"
     if seconds < _DAY:
-        return "{:.0f} h {:.0f} min".format(seconds // _HOUR, seconds % _HOUR // _MINUTE)
-    return "{:.0f} d {:.0f} h".format(seconds // _DAY, seconds % _DAY // _HOUR)
+        return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
+    return f"{seconds // _DAY:.0f} d {seconds % _DAY // _HOUR:.0f} h"
+
+
+@lru_cache(maxsize=64)
+def _timeout_in_words(seconds: float) -> str:
+    """Say a timeout: thousands of resources share a few."""
+    return duration(seconds)
