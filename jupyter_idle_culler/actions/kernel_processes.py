@@ -18,6 +18,7 @@ from ..sources.procfs import (
     Process,
     ProcKey,
     children_of,
+    pause,
     read_process,
     read_process_table,
     tree,
@@ -94,7 +95,7 @@ class KernelSession:
                     if process.key not in told:
                         told.add(process.key)
                         _send(process, signum)
-                time.sleep(_POLL_SECONDS)
+                pause(_POLL_SECONDS)
                 members = self.members()
         return members
 

@@ -8,6 +8,7 @@ Field numbers are those of proc_pid_stat(5). Python 3.8 syntax: autostop shares 
 from __future__ import annotations
 
 import os
+import select
 import time
 from typing import Dict, Iterable, Iterator, NamedTuple, Optional, Set, Tuple, TypeVar
 
@@ -91,14 +92,15 @@ def _read(path: str, limit: int = 4096) -> bytes:
         os.close(fd)
 
 
-def pause() -> None:
+def pause(seconds: float = 0.0002) -> None:
     """Let other threads have the interpreter for a moment.
 
     Reading ``/proc`` gives the interpreter lock up and takes it back within microseconds, too
     soon for an event loop that waits for it: without a real pause the loop can stall for the whole
-    switch interval again and again.
+    switch interval again and again. Not time.sleep, which waits for a moment on a clock since
+    Python 3.11: where that clock is a simulated one (libfaketime) it fails.
     """
-    time.sleep(0.0002)
+    select.select((), (), (), seconds)
 
 
 def give_way(items: Iterable[_T], every: int = 32) -> Iterator[_T]:
