@@ -6,10 +6,22 @@ import os
 from collections.abc import Generator
 from typing import Any
 
+import hypothesis
 import pytest
 from traitlets.config import Config
 
 pytest_plugins = ("pytest_jupyter.jupyter_server",)
+
+# How fast a case runs says more about the machine and its other work than about the code: benches
+# measure that. In CI the cases are the same in each run, so that a failure is there the next time.
+hypothesis.settings.register_profile(
+    "project",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    derandomize=os.environ.get("CI") == "true",
+    print_blob=True,
+)
+hypothesis.settings.load_profile("project")
 
 _FOREIGN = ("AWS_", "JUPYTER_", "JUPYTERHUB_", "JPY_", "SAGEMAKER_")
 
