@@ -38,6 +38,7 @@ def main() -> None:
     source = ProcessesSource(whole_machine=wish["whole_machine"])
     for job in wish["jobs"]:
         subprocess.run(["sh", "-c", job], check=True, stdin=subprocess.DEVNULL)
+    time.sleep(0.5)  # until each job is what it will be: another user's, an orphan
     for _ in range(wish["looks"]):
         print(json.dumps(asyncio.run(observe(source))), flush=True)
         time.sleep(1.3)

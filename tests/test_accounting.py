@@ -247,9 +247,18 @@ def test_work_that_has_ended_is_not_counted_at_the_next_look_again() -> None:
 
 
 def test_what_begins_between_two_looks_in_a_row_is_work() -> None:
-    """Fifty milliseconds apart, and busy all that time."""
-    instant = work_between(sample(60, process(10)), sample(60.05, process(10, own=5)))
-    assert judge([10], Windows({}, {}, instant), Thresholds(), not_passing).active
+    """Fifty milliseconds apart, and busy all the time; two ticks may be chance, 10 % a beat."""
+
+    def active(seconds: float, ticks: int) -> bool:
+        instant = work_between(
+            sample(60, process(10)), sample(60 + seconds, process(10, own=ticks))
+        )
+        return judge([10], Windows({}, {}, instant), Thresholds(), not_passing).active
+
+    assert active(0.05, 5)
+    assert active(0.4, 12)  # its share of a busy machine
+    assert not active(0.05, 2)
+    assert not active(0.9, 9)
 
 
 def test_a_passing_command_is_rated_over_half_a_minute() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from hypothesis import settings
@@ -76,7 +76,7 @@ class Records:
     async def looked(self, *_: object) -> None:
         """Nothing is kept of a look."""
 
-    async def decided(self, decisions: list[Decision]) -> None:
+    async def decided(self, decisions: Iterable[Decision]) -> None:
         """Keep what was decided."""
         self.decisions += decisions
 

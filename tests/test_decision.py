@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -34,13 +35,13 @@ POLICY = Policy(
 )
 
 
-def one(resource: Resource, now: float, policy: Policy = POLICY, **parts) -> Decision:
+def one(resource: Resource, now: float, policy: Policy = POLICY, **parts: Any) -> Decision:
     """Decide once about a single resource of a server that started at 0."""
     decisions, _ = decide(Snapshot(0.0, (resource,), **parts), policy, State(), now)
     return decisions[0]
 
 
-def test_a_kernel_is_idle_from_its_start_and_goes_at_its_deadline():
+def test_a_kernel_is_idle_from_its_start_and_goes_at_its_deadline() -> None:
     """Start-up is the first evidence; the deadline is one timeout later, to the second."""
     kernel = Resource(KERNEL, started_at=10.0)
     early = one(kernel, 109.0)
@@ -49,7 +50,7 @@ def test_a_kernel_is_idle_from_its_start_and_goes_at_its_deadline():
     assert one(kernel, 110.0).action is Action.CULL
 
 
-def test_a_terminal_has_its_own_timeout_and_may_be_kept_altogether():
+def test_a_terminal_has_its_own_timeout_and_may_be_kept_altogether() -> None:
     """Terminals follow `terminal_timeout_seconds`; with `cull_terminals` off none is ever due."""
     terminal = Resource(TERMINAL, started_at=0.0)
     assert one(terminal, 199.0).action is Action.KEEP
@@ -60,7 +61,7 @@ def test_a_terminal_has_its_own_timeout_and_may_be_kept_altogether():
 
 
 @pytest.mark.parametrize(("own", "action"), [(50.0, Action.CULL), (math.inf, Action.KEEP)])
-def test_a_kernelspec_timeout_wins_over_the_policy(own, action):
+def test_a_kernelspec_timeout_wins_over_the_policy(own: float, action: Action) -> None:
     """A kernelspec's own timeout counts, and its never is never, for its own culling."""
     assert one(Resource(KERNEL, 0.0, timeout_seconds=own), 60.0).action is (
         action if own == 50.0 else Action.KEEP
@@ -68,14 +69,14 @@ def test_a_kernelspec_timeout_wins_over_the_policy(own, action):
     assert one(Resource(KERNEL, 0.0, timeout_seconds=own), 9999.0).action is action
 
 
-def test_a_dead_kernel_is_reaped_at_once():
+def test_a_dead_kernel_is_reaped_at_once() -> None:
     """Whatever its timeout, a kernel whose process ended for good goes, and the reason says so."""
     decision = one(Resource(KERNEL, 0.0, dead=True, timeout_seconds=math.inf), 1.0)
     assert decision.action is Action.CULL
     assert "has ended" in decision.reason
 
 
-def test_connections_count_only_where_the_administrator_says_so():
+def test_connections_count_only_where_the_administrator_says_so() -> None:
     """An open tab is no evidence, unless `ignore_connections` is off."""
     kernel = Resource(KERNEL, 0.0, connections=1)
     assert one(kernel, 500.0).action is Action.CULL
@@ -83,7 +84,7 @@ def test_connections_count_only_where_the_administrator_says_so():
     assert (kept.verdict, kept.evidence) == (Verdict.ACTIVE, "a client is connected")
 
 
-def test_an_essential_source_that_fails_keeps_what_it_covers_and_says_so():
+def test_an_essential_source_that_fails_keeps_what_it_covers_and_says_so() -> None:
     """A failed processes source keeps kernels, terminals and the host, for as long as it fails."""
     failure = SourceFailure("processes", EVERYTHING, True, "hidden by hidepid", local_only=True)
     snapshot = Snapshot(
@@ -95,14 +96,14 @@ def test_an_essential_source_that_fails_keeps_what_it_covers_and_says_so():
         assert all("hidden by hidepid" in d.reason for d in decisions)
 
 
-def test_a_remote_kernel_does_not_wait_for_a_process_source_that_fails():
+def test_a_remote_kernel_does_not_wait_for_a_process_source_that_fails() -> None:
     """What the processes source could never have seen is not held by its failure."""
     failure = SourceFailure("processes", EVERYTHING, True, "no /proc", local_only=True)
     remote = Resource(KERNEL, 0.0, pid=None)
     assert one(remote, 500.0, failures=(failure,)).action is Action.CULL
 
 
-def test_an_auxiliary_source_is_left_out_after_its_grace():
+def test_an_auxiliary_source_is_left_out_after_its_grace() -> None:
     """A GPU that cannot be read holds the host for the grace, and no longer."""
     failure = SourceFailure("gpu", HOST, False, "driver gone")
     snapshot = Snapshot(0.0, (), (), (failure,))
@@ -114,7 +115,7 @@ def test_an_auxiliary_source_is_left_out_after_its_grace():
     assert state.unknown_since == {"gpu": 1000.0}
 
 
-def test_cull_on_unknown_is_the_administrators_choice():
+def test_cull_on_unknown_is_the_administrators_choice() -> None:
     """With it, what cannot be seen does not hold anything."""
     failure = SourceFailure("processes", EVERYTHING, True, "no /proc")
     policy = replace(POLICY, cull_on_unknown=True)
@@ -123,7 +124,7 @@ def test_cull_on_unknown_is_the_administrators_choice():
     )
 
 
-def test_kernels_and_the_host_go_at_the_same_moment():
+def test_kernels_and_the_host_go_at_the_same_moment() -> None:
     """With one timeout for all, the deadlines do not add up: culling is no activity."""
     policy = replace(POLICY, kernel_timeout_seconds=300.0)
     snapshot = Snapshot(0.0, (Resource(KERNEL, 50.0),))
@@ -138,7 +139,7 @@ def test_kernels_and_the_host_go_at_the_same_moment():
     assert decisions[0].evidence_at == 50.0
 
 
-def test_evidence_cancels_a_warning_and_the_next_one_stands_its_whole_time():
+def test_evidence_cancels_a_warning_and_the_next_one_stands_its_whole_time() -> None:
     """Somebody comes back during the warning: it is taken back, and a new one starts from zero."""
     _, state = decide(Snapshot(0.0), POLICY, State(), 240.0)
     person = Observation(HOST, "presence", Verdict.IDLE, 250.0, "a person in the page")
@@ -152,7 +153,7 @@ def test_evidence_cancels_a_warning_and_the_next_one_stands_its_whole_time():
     assert decisions[0].action is Action.STOP
 
 
-def test_a_kernel_that_is_never_culled_does_not_hold_the_host_unless_it_says_so():
+def test_a_kernel_that_is_never_culled_does_not_hold_the_host_unless_it_says_so() -> None:
     """Never is for its own culling; `idle_culler_hold_host` holds the host."""
     never = Resource(KERNEL, 0.0, timeout_seconds=math.inf)
     decisions, _ = decide(Snapshot(0.0, (never,)), POLICY, State(), 400.0)
@@ -163,7 +164,7 @@ def test_a_kernel_that_is_never_culled_does_not_hold_the_host_unless_it_says_so(
     assert decisions[-1].evidence == "big.ipynb holds the host"
 
 
-def test_instants_in_the_future_count_as_now():
+def test_instants_in_the_future_count_as_now() -> None:
     """A clock that left a sleep out may have earlier readings ahead of it: no negative idleness."""
     ahead = Observation(KERNEL, "kernels", Verdict.IDLE, 500.0, "a cell ended")
     decision = one(Resource(KERNEL, 900.0), 100.0, observations=(ahead,))
@@ -181,6 +182,6 @@ def test_instants_in_the_future_count_as_now():
         (3 * 86400 + 4 * 3600, "3 d 4 h"),
     ],
 )
-def test_durations_read_as_people_say_them(seconds, words):
+def test_durations_read_as_people_say_them(seconds: float, words: str) -> None:
     """The unit grows with the duration, and nothing is rounded up."""
     assert duration(seconds) == words

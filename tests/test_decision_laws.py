@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from dataclasses import replace
+from typing import TypeVar
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,6 +31,8 @@ from jupyter_idle_culler.core.model import (
 from . import strategies as draw
 
 ENDS = {Action.CULL, Action.STOP}
+History = list[tuple[float, Snapshot]]
+T = TypeVar("T")
 
 
 def run(
@@ -45,7 +48,9 @@ def run(
 
 
 @given(draw.snapshots(), draw.policies, st.lists(draw.active_observations, min_size=1, max_size=3))
-def test_adding_active_evidence_never_turns_keep_into_cull(snapshot, policy, more):
+def test_adding_active_evidence_never_turns_keep_into_cull(
+    snapshot: Snapshot, policy: Policy, more: list[Observation]
+) -> None:
     """Whatever was kept without a piece of active evidence is kept with it."""
     now = draw.NOW + 1
     decisions, state = decide(snapshot, policy, State(), now)
@@ -61,7 +66,9 @@ def test_adding_active_evidence_never_turns_keep_into_cull(snapshot, policy, mor
 
 
 @given(draw.histories(), draw.policies, st.floats(0, 5000))
-def test_a_longer_timeout_never_culls_earlier(history, policy, extra):
+def test_a_longer_timeout_never_culls_earlier(
+    history: History, policy: Policy, extra: float
+) -> None:
     """With every timeout longer by the same, nothing ends at a look at which it was kept before."""
     longer = replace(
         policy,
@@ -77,7 +84,9 @@ def test_a_longer_timeout_never_culls_earlier(history, policy, extra):
 
 
 @given(draw.histories(), draw.policies)
-def test_no_host_stop_without_a_warning_that_stood_its_time(history, policy):
+def test_no_host_stop_without_a_warning_that_stood_its_time(
+    history: History, policy: Policy
+) -> None:
     """Each stop was preceded by a warning about this very idleness that stood for its time."""
     warned_at = warned_of = None
     for now, decisions in run(history, policy):
@@ -94,10 +103,12 @@ def test_no_host_stop_without_a_warning_that_stood_its_time(history, policy):
 
 
 @given(draw.snapshots(), draw.policies, st.randoms(use_true_random=False))
-def test_the_order_of_observations_is_irrelevant(snapshot, policy, rng: random.Random):
+def test_the_order_of_observations_is_irrelevant(
+    snapshot: Snapshot, policy: Policy, rng: random.Random
+) -> None:
     """Shuffled parts give the same decisions and the same state."""
 
-    def shuffled(parts):
+    def shuffled(parts: tuple[T, ...]) -> tuple[T, ...]:
         return tuple(rng.sample(parts, len(parts)))
 
     other = replace(
@@ -113,7 +124,9 @@ def test_the_order_of_observations_is_irrelevant(snapshot, policy, rng: random.R
 
 
 @given(draw.histories(with_unknown=False), draw.policies, st.floats(-500, 1e6))
-def test_only_differences_of_instants_count(history, policy, offset):
+def test_only_differences_of_instants_count(
+    history: History, policy: Policy, offset: float
+) -> None:
     """The same history on a clock with another zero gives the same actions.
 
     Together with the fact that `core` imports no clock this is why a jump of the wall clock changes
@@ -144,7 +157,7 @@ def test_only_differences_of_instants_count(history, policy, offset):
 
 
 @given(draw.histories(), draw.policies)
-def test_what_is_active_is_never_ended(history, policy):
+def test_what_is_active_is_never_ended(history: History, policy: Policy) -> None:
     """An active verdict and an end exclude each other, except for the dead."""
     for (_, decisions), (_, snapshot) in zip(run(history, policy), history, strict=True):
         dead = {r.id for r in snapshot.resources if r.dead}
@@ -154,7 +167,9 @@ def test_what_is_active_is_never_ended(history, policy):
 
 
 @given(draw.histories(), draw.policies, draw.failures)
-def test_unknown_never_supports_culling(history, policy, failure: SourceFailure):
+def test_unknown_never_supports_culling(
+    history: History, policy: Policy, failure: SourceFailure
+) -> None:
     """Adding a failure ends nothing that was kept without it, at any moment of a history."""
     policy = replace(policy, cull_on_unknown=False)
     state = State()
@@ -172,7 +187,9 @@ def test_unknown_never_supports_culling(history, policy, failure: SourceFailure)
 
 
 @given(draw.policies, st.booleans(), st.floats(0, 100))
-def test_unattended_evidence_holds_the_host_only_so_long(policy, keep_alive, work_at):
+def test_unattended_evidence_holds_the_host_only_so_long(
+    policy: Policy, keep_alive: bool, work_at: float
+) -> None:
     """Heartbeats and keep-alives alone hold it `max_unattended_seconds` after the last work."""
     seen = Observation(
         EVERYTHING if keep_alive else HOST,
@@ -195,7 +212,9 @@ def test_unattended_evidence_holds_the_host_only_so_long(policy, keep_alive, wor
 
 
 @given(draw.policies, st.floats(0, 100))
-def test_an_occupied_kernel_that_is_quiet_holds_only_so_long(policy, work_at):
+def test_an_occupied_kernel_that_is_quiet_holds_only_so_long(
+    policy: Policy, work_at: float
+) -> None:
     """A busy cell counts `max_quiet_seconds` after the last sign of work, for kernel and host."""
     kernel = ResourceId(Kind.KERNEL, "a")
     busy = Observation(kernel, "kernels", Verdict.ACTIVE, strength=Strength.OCCUPIED)
@@ -212,7 +231,9 @@ def test_an_occupied_kernel_that_is_quiet_holds_only_so_long(policy, work_at):
 
 
 @given(draw.histories(), draw.policies)
-def test_an_end_comes_only_after_its_deadline_and_its_timeout(history, policy):
+def test_an_end_comes_only_after_its_deadline_and_its_timeout(
+    history: History, policy: Policy
+) -> None:
     """Nothing ends before the newest evidence that was seen is its whole timeout old."""
     for now, decisions in run(history, policy):
         for decision in decisions.values():
@@ -221,13 +242,13 @@ def test_an_end_comes_only_after_its_deadline_and_its_timeout(history, policy):
                 assert decision.deadline > decision.evidence_at or policy.host_timeout_seconds == 0
 
 
-def test_the_histories_do_end_things():
+def test_the_histories_do_end_things() -> None:
     """The laws about ends are not empty: many of the histories drawn stop the host, many cull."""
     ends = {Action.CULL: 0, Action.STOP: 0}
 
     @settings(max_examples=200, database=None, derandomize=True)
     @given(draw.histories(), draw.policies)
-    def count(history, policy):
+    def count(history: History, policy: Policy) -> None:
         seen = {d.action for _, decisions in run(history, policy) for d in decisions.values()}
         for action in ENDS & seen:
             ends[action] += 1
@@ -238,7 +259,7 @@ def test_the_histories_do_end_things():
 
 
 @given(draw.histories(), draw.policies)
-def test_no_host_stop_within_the_startup_grace(history, policy):
+def test_no_host_stop_within_the_startup_grace(history: History, policy: Policy) -> None:
     """The host is not stopped so soon after the server started, whatever was seen."""
     grace = min(policy.startup_grace_seconds, policy.host_timeout_seconds / 2)
     for (now, decisions), (_, snapshot) in zip(run(history, policy), history, strict=True):
@@ -247,9 +268,11 @@ def test_no_host_stop_within_the_startup_grace(history, policy):
 
 
 @given(draw.histories(with_unknown=False), draw.policies)
-def test_a_deadline_shown_is_kept_when_nothing_new_is_seen(history, policy):
+def test_a_deadline_shown_is_kept_when_nothing_new_is_seen(
+    history: History, policy: Policy
+) -> None:
     """Looking again exactly at the shown deadline, with no new evidence, brings the end."""
-    state, decisions = State(), ()
+    state = State()
     for now, snapshot in history:
         decisions, state = decide(snapshot, policy, state, now)
     snapshot = replace(history[-1][1], observations=())

@@ -160,7 +160,10 @@ async def test_a_crash_with_restarts_left_is_starting_and_then_a_new_kernel(worl
         await until(again, "the restart")
         assert (False, True) in states
         assert not any(dead for dead, _ in states)
-        await until(lambda: _idle(here, kernel_id))
+        await asyncio.sleep(0.5)
+        for _ in range(3):
+            assert await _idle(here, kernel_id)
+        assert here.manager.get_kernel(kernel_id).execution_state == "busy"  # stale, not believed
         joined = await here.connect(kernel_id)
         joined.execute("import time; time.sleep(600)")
         await until(lambda: here.active(kernel_id))

@@ -23,7 +23,7 @@ class Outcome:
 
 
 class ActionRunner(Protocol):
-    """Carries out one kind of decision. Never raises for what it can foresee: `Outcome.ok` is False.
+    """Carries out one kind of decision. For what it can foresee it answers with a failed outcome.
 
     An exception is treated by the culler as a failed outcome.
     """

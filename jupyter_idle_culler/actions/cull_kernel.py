@@ -136,7 +136,7 @@ async def _end_alone(
         await asyncio.wait_for(_forget(manager, kernel_id, kernel), _FORGET_SECONDS)
     except Exception as error:  # Whatever cleaning up raises, the kernel is out of the list.
         manager.remove_kernel(kernel_id)
-        _log.warning("idle culler: kernel %s was not cleaned up after: %r", kernel_id, error)
+        _log.warning("Idle culler: kernel %s was not cleaned up after: %r", kernel_id, error)
     return None
 
 

@@ -53,7 +53,7 @@ class Fault(web.HTTPError):
     def __init__(
         self, status: HTTPStatus, message: str, word: str, field: str | None = None
     ) -> None:
-        super().__init__(status, message.replace("%", "%%"))
+        super().__init__(status, message)
         self.message, self.word, self.field = message, word, field
 
 
@@ -128,7 +128,7 @@ class IdleCullerHandler(APIHandler):
         if isinstance(error, Fault):
             message, reason, field = error.message, error.word, error.field
         elif isinstance(error, web.HTTPError):
-            message = error.log_message or "refused"
+            message = (error.log_message or "refused").replace("%%", "%")  # as tornado escapes it
         else:
             message = "the server failed at this; its log says why"
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -295,4 +295,4 @@ HANDLERS: tuple[type[IdleCullerHandler], ...] = (
 def routes(base_url: str) -> list[tuple[str, type[IdleCullerHandler]]]:
     """Return the routes for the web application of a server with this base URL."""
     known = [(url_path_join(base_url, PREFIX, h.route), h) for h in HANDLERS]
-    return [*known, (url_path_join(base_url, PREFIX, ".*"), NoSuchRouteHandler)]
+    return [*known, (url_path_join(base_url, PREFIX) + "(?:/.*)?", NoSuchRouteHandler)]

@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from jupyter_core.utils import ensure_async
 
@@ -87,7 +88,7 @@ class KernelSpecs:
         self._manager = manager
         self._log = log
         self._remote: dict[str, SpecWishes] = {}
-        self._local: dict[int, tuple[Any, SpecWishes]] = {}
+        self._local: WeakKeyDictionary[Any, SpecWishes] = WeakKeyDictionary()
         self._complained: set[str] = set()
 
     async def of(self, kernel: Any) -> SpecWishes:
@@ -103,17 +104,12 @@ class KernelSpecs:
         spec = kernel.kernel_spec
         if spec is None:
             return SpecWishes()
-        known = self._local.get(id(spec))
-        if known is None or known[0] is not spec:
-            wishes = self._wishes(str(kernel.kernel_name), lambda key: getattr(spec, key, None))
-            known = self._local[id(spec)] = (spec, wishes)
-        return known[1]
-
-    def keep_only(self, kernels: list[Any]) -> None:
-        """Forget the specs of kernels that are gone."""
-        kept = {id(getattr(kernel, "_kernel_spec", None)) for kernel in kernels}
-        for gone in self._local.keys() - kept:
-            self._local.pop(gone)
+        wishes = self._local.get(spec)
+        if wishes is None:
+            name = str(kernel.kernel_name)
+            wishes = self._wishes(name, lambda key: getattr(spec, key, None))
+            self._local[spec] = wishes
+        return wishes
 
     def _wishes(self, name: str, field: Callable[[str], Any]) -> SpecWishes:
         metadata = field("metadata")

@@ -297,7 +297,7 @@ class KernelsSource:
         state, before = getattr(kernel, "execution_state", None), memory.state
         memory.state = state
         running: list[_Since] = []
-        if state == "busy" and not turns.joined:
+        if state == "busy" and turns.is_new:
             running.append((now, "something"))  # Nothing was heard: the server may know more.
             if before == "busy":
                 turns.assume_busy()

@@ -207,9 +207,9 @@ def _watched(connection_class: type[Any], watch: PromptWatch, log: logging.Logge
         except Exception as error:  # Whatever a message holds, the connection must live on.
             if note.__name__ not in complained:
                 complained.add(note.__name__)
-                log.warning("idle culler: cannot read a kernel message: %r", error)
+                log.warning("Idle culler: cannot read a kernel message: %r", error)
 
-    class WatchedConnection(connection_class):  # type: ignore[misc]  # whatever is configured
+    class WatchedConnection(connection_class):
         """The configured kernel websocket connection, overheard by the idle culler."""
 
         idle_culler_original = connection_class

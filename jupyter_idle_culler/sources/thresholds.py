@@ -18,6 +18,7 @@ PASSING_SECONDS = 30.0
 """What weighs a process that something uncounted started a moment ago: see `Life`."""
 
 _INSTANT_TICKS = 3  # fewer are a matter of when the clock ticked
+_INSTANT_SHARE = 0.5  # of the bar for a tree: who computes gets no whole core on a busy machine
 
 
 @dataclass(frozen=True)
@@ -135,4 +136,4 @@ def _sudden_percent(work: Optional[Work], thresholds: Thresholds) -> float:
     if work is None or work.ticks < _INSTANT_TICKS or work.elapsed <= 0.0:
         return 0.0
     percent = 100.0 * work.ticks / TICKS_PER_SECOND / work.elapsed
-    return percent if percent >= thresholds.tree_cpu_percent else 0.0
+    return percent if percent >= _INSTANT_SHARE * thresholds.tree_cpu_percent else 0.0

@@ -39,8 +39,9 @@ class KernelTurns:
     """The turns of one kernel.
 
     ``open`` are the requests it works on, by msg_id. ``ended_at`` is when the last one that counts
-    was done. ``joined``: some client was answered. ``assumed_since``: it was busy when we came,
-    with what we cannot know; that counts until a message shows that its shell is free again.
+    was done. ``joined``: some client was answered. ``is_new``: nothing was heard of it yet, so the
+    server may know more. ``assumed_since``: it was busy when we came, with what we cannot know;
+    that counts until a message shows that its shell is free again.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class KernelTurns:
         self.open: dict[str, Turn] = {}
         self.ended_at: float | None = None
         self.joined = False
+        self.is_new = True
         self.assumed_since: float | None = None
         self.kernel_id = kernel_id
         self._prompts = prompts
@@ -67,7 +69,7 @@ class KernelTurns:
 
     def assume_busy(self) -> None:
         """Note that the server calls it busy and nothing was heard of why."""
-        if self.assumed_since is None and not self.joined:
+        if self.assumed_since is None and self.is_new:
             self.assumed_since = self._clock()
 
     def restarted(self) -> None:
@@ -75,6 +77,7 @@ class KernelTurns:
         self.open.clear()
         self._keys.clear()
         self.joined = False
+        self.is_new = False  # All of the new process is heard; the server's state may be stale.
         self.assumed_since = None
         self._prompts.restarted(self.kernel_id)
 
@@ -97,6 +100,7 @@ class KernelTurns:
         if not parent.get("msg_id"):
             return
         self.joined = True
+        self.is_new = False
         message_id, message_type = str(parent["msg_id"]), str(parent.get("msg_type"))
         passive = self._prompts.is_passive(message_type, message_id)
         if state == "busy" and not passive:
@@ -163,7 +167,7 @@ class TurnWatch:
             try:
                 self._follow(kernel_id, self._manager.get_kernel(kernel_id))
             except Exception:  # One strange kernel must not hide the others.
-                self._log.exception("idle culler: cannot follow kernel %s", kernel_id)
+                self._log.exception("Idle culler: cannot follow kernel %s", kernel_id)
 
     def close(self) -> None:
         """Let go of every kernel."""
@@ -214,7 +218,7 @@ class TurnWatch:
                 if not complained:
                     complained = True
                     self._log.warning(
-                        "idle culler: cannot read a message of kernel %s: %r", kernel_id, error
+                        "Idle culler: cannot read a message of kernel %s: %r", kernel_id, error
                     )
 
         return receive

@@ -18,6 +18,7 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ _INIT = '"$@" & wait $!'
 
 
 def wait_until(
-    true: Callable[[], Any], what: str, patience_seconds: float = PATIENCE_SECONDS
+    true: Callable[[], Any],
+    what: str,
+    patience_seconds: float = PATIENCE_SECONDS,
+    pause_seconds: float = 0.05,
 ) -> Any:
     """Return the first true value of a condition; fail with what was waited for."""
     deadline = time.monotonic() + patience_seconds
@@ -38,7 +42,7 @@ def wait_until(
         value = true()
         if value:
             return value
-        time.sleep(0.05)
+        time.sleep(pause_seconds)
     message = f"waited {patience_seconds:g} s in vain for {what}"
     raise AssertionError(message)
 
@@ -53,13 +57,15 @@ def free_port() -> int:
 class Kernel:
     """A client of one kernel's websocket, in the JSON protocol that browsers of old speak."""
 
-    def __init__(self, server: LiveServer, kernel_id: str) -> None:
+    def __init__(
+        self, server: LiveServer, kernel_id: str, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self.id = kernel_id
         self.session = uuid.uuid4().hex
         self.socket = websocket.create_connection(
             f"{server.url.replace('http', 'ws', 1)}api/kernels/{kernel_id}/channels"
             f"?session_id={self.session}&token={TOKEN}",
-            timeout=PATIENCE_SECONDS,
+            timeout=patience_seconds,
         )
 
     def send(
@@ -196,7 +202,7 @@ class LiveServer:
         self.root_dir = home / "work"
         for directory in (self.config_dir, self.data_dir, self.root_dir):
             directory.mkdir(parents=True, exist_ok=True)
-        settings = {
+        settings: dict[str, dict[str, Any]] = {
             "ServerApp": {
                 "ip": "127.0.0.1",
                 "port": self.port,
@@ -317,8 +323,17 @@ class LiveServer:
         return dict(self.request("GET", "api/idle-culler/v1/explain"))
 
     def kernel_ids(self) -> set[str]:
-        """Return the kernels that the server knows."""
-        return {model["id"] for model in self.request("GET", "api/kernels")}
+        """Return the kernels that the server knows.
+
+        jupyter_server cannot list them (500) while one is about to start: then it is asked again.
+        """
+
+        def listed() -> tuple[Any] | None:
+            code, models = self.request("GET", "api/kernels", ok=False)
+            return (models,) if code == HTTPStatus.OK else None
+
+        (models,) = wait_until(listed, "the list of kernels")
+        return {model["id"] for model in models}
 
     def terminal_names(self) -> set[str]:
         """Return the terminals that the server knows."""

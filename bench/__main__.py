@@ -1,0 +1,61 @@
+"""Run the bench: ``python -m bench [NAME …] [--quick]``. Exit code 1: a bound was missed."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+
+from . import crowd, decide, lateness, start_up, steady_cost
+from .figures import Figure, table
+
+GROUPS: dict[str, Callable[[bool], Iterator[Figure]]] = {
+    "decide": decide.measure,
+    "start-up": start_up.measure,
+    "lateness": lateness.measure,
+    "crowd": crowd.measure,
+    "steady-cost": steady_cost.measure,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for, print each figure as it comes and all of them at the end."""
+    parser = argparse.ArgumentParser("python -m bench", description=__doc__)
+    parser.add_argument("name", nargs="*", choices=[*GROUPS, []], help="a group; none: all")
+    parser.add_argument("--quick", action="store_true", help="fewer samples")
+    chosen = parser.parse_args(arguments)
+    if not sys.platform.startswith("linux"):
+        parser.error("the bench measures with Linux' /proc and pid namespaces")
+    print(_machine(), flush=True)
+    figures: list[Figure] = []
+    for name in chosen.name or GROUPS:
+        began = time.monotonic()
+        for figure in GROUPS[name](chosen.quick):
+            figures.append(figure)
+            print(_line(figure), flush=True)
+        print(f"({name}: {time.monotonic() - began:.0f} s)", flush=True)
+    print(f"\n{table(figures)}")
+    missed = [figure.name for figure in figures if not figure.kept]
+    if missed:
+        print(f"\nmissed: {'; '.join(missed)}")
+    return 1 if missed else 0
+
+
+def _line(figure: Figure) -> str:
+    bound = "" if figure.bound is None else f" (bound {figure.bound:g} {figure.unit})"
+    told = f"{figure.statistic} {figure.value:.3g} {figure.unit}{bound}"
+    more = f"; {figure.compared}" if figure.compared else ""
+    return f"{figure.result:4} {figure.name}: {told}; min / median / max {figure.spread}{more}"
+
+
+def _machine() -> str:
+    load = os.getloadavg()[0]
+    python = platform.python_version()
+    return f"{os.cpu_count()} cores, load {load:.1f}, Python {python}, Linux {platform.release()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,344 @@
+"""Row H2: time zones, a wall clock that is stepped, a machine that sleeps: no verdict changes.
+
+The scenarios run side by side, each on a server of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .harness import Kernel, LiveServer, wait_until
+from .machines import processes_of
+from .rows import (
+    LATENESS_SECONDS,
+    entries,
+    goes_down,
+    is_culled,
+    joined,
+    kernel_status,
+    minutes,
+    run_side_by_side,
+    side_by_side,
+    typing_in,
+)
+
+TIMEOUT = 8.0
+AT_ONCE = 4
+PAUSE = 45.0
+"""Longer than any timeout here, and than what `AwakeClock` takes for a blocked event loop."""
+IN_A_THREAD = """
+import threading, time
+def work():
+    while True:
+        end = time.thread_time() + .2
+        while time.thread_time() < end:
+            pass
+        pause.wait(.2)
+pause = threading.Event()  # time.sleep fails where libfaketime is
+threading.Thread(target=work, daemon=True).start()
+"""
+CLOSE = timedelta(seconds=2)
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """Run the scenarios side by side, each with a home of its own."""
+    yield from run_side_by_side(
+        request, AT_ONCE, lambda scenario: tmp_path_factory.mktemp("time", numbered=True)
+    )
+
+
+@side_by_side
+def test_what_works_is_kept_after_a_pause(home: Path) -> None:
+    """Everything is stopped for longer than any timeout, as a paused virtual machine is. A thread
+    that computes and a job that waits are kept after it; a keep-alive has as long to go as it had.
+    """
+    config = {"timeout_minutes": minutes(TIMEOUT), "check_interval_seconds": 2}
+    wish = 10.0
+    with (
+        LiveServer(home, config) as server,
+        joined(server) as working,
+        joined(server) as wished,
+        typing_in(server) as terminal,
+    ):
+        working.execute(IN_A_THREAD)
+        terminal.run("sleep 1000")
+        asked = time.monotonic()
+        keep_awake(server, wished, wish)
+        wait_until(lambda: time.monotonic() > asked + 4, "evidence of work")
+        paused = pause(server)
+        until = time.monotonic() + 2 * TIMEOUT
+        while time.monotonic() < until:
+            assert working.id in server.kernel_ids()
+            assert terminal.name in server.terminal_names()
+            time.sleep(0.5)
+        decision = is_culled(
+            server, wished.id, wish + TIMEOUT, asked, asked + 2 * PAUSE - TIMEOUT - wish
+        )
+        assert decision["evidence_source"] == "keep-alives"
+        assert_counted_awake(server, decision, asked, paused, wish + TIMEOUT)
+
+
+@side_by_side
+def test_a_pause_is_no_idleness(home: Path) -> None:
+    """A kernel that was idle for half of its timeout has the other half to go when the machine is
+    back, and a host warning stands the rest of its time."""
+    timeout, host, warning = 20.0, 24.0, 14.0
+    config = {
+        "kernel_timeout_minutes": minutes(timeout),
+        "host_timeout_minutes": minutes(host),
+        "warning_minutes": minutes(warning),
+        "stop_action": "server",
+        "check_interval_seconds": 2,
+    }
+    with LiveServer(home, config) as server, joined(server) as kernel:
+        began = time.monotonic()
+        kernel.execute("1 + 1")
+        ended = time.monotonic()
+        wait_until(lambda: server.status()["host"]["warning"], "a host warning")
+        paused = pause(server)
+        left = server.status()
+        assert left["host"]["warning"], left["host"]
+        assert kernel.id in server.kernel_ids()
+        assert left["kernels"][0]["evidence"]["age_seconds"] < timeout
+        shows_utc(server, timedelta(), paused)
+        evidence_at = datetime.fromisoformat(left["kernels"][0]["evidence"]["at"])
+        shown = datetime.now(timezone.utc) - evidence_at
+        assert timedelta(seconds=time.monotonic() - ended - 1) <= shown
+        assert shown <= timedelta(seconds=time.monotonic() - began + 1)
+        wait_until(lambda: kernel.id not in server.kernel_ids(), "the end of the kernel")
+        wait_until(lambda: server.ended, "the end of the server")
+        (cull,) = entries(server, f"kernel:{kernel.id}", "cull", "decision")
+        (stop,) = entries(server, "host", "stop", "decision")
+        (warned,) = entries(server, "host", "warn", "decision")
+        assert not entries(server, "host", "cancel-warning", "decision")
+        assert_counted_awake(server, cull, ended, paused, timeout)
+        assert_counted_awake(server, stop, ended, paused, host)
+        assert stop["t"] - warned["t"] >= warning
+
+
+@side_by_side
+def test_the_wall_clock_is_stepped_forth_and_back(home: Path) -> None:
+    """By eight hours, then back by thirteen, while kernels, terminals, a keep-alive and a warning
+    stand."""
+    a_stepped_server_goes_on(home, timedelta(hours=8), timedelta(hours=-5))
+
+
+@side_by_side
+def test_the_wall_clock_is_stepped_back_and_forth(home: Path) -> None:
+    """By five hours back, then thirteen on."""
+    a_stepped_server_goes_on(home, timedelta(hours=-5), timedelta(hours=8))
+
+
+@side_by_side
+def test_in_los_angeles(home: Path) -> None:
+    """Eight hours behind UTC, seven in summer."""
+    a_server_keeps_its_hours(home, "America/Los_Angeles")
+
+
+@side_by_side
+def test_in_tokyo(home: Path) -> None:
+    """Nine hours ahead of UTC."""
+    a_server_keeps_its_hours(home, "Asia/Tokyo")
+
+
+@side_by_side
+def test_at_utc(home: Path) -> None:
+    """As most servers are."""
+    a_server_keeps_its_hours(home, "UTC")
+
+
+def a_server_keeps_its_hours(home: Path, zone: str) -> None:
+    """Check verdicts, deadlines and records on a server that has this zone."""
+    config = {"timeout_minutes": minutes(TIMEOUT), "check_interval_seconds": 1}
+    with (
+        LiveServer(home, config, env={"TZ": zone}) as server,
+        joined(server) as idle,
+        joined(server) as working,
+        joined(server) as wished,
+        typing_in(server) as terminal,
+    ):
+        # What the server runs has the zone, too.
+        now = "datetime.datetime.now()"
+        there = f"{now}.astimezone(zoneinfo.ZoneInfo({zone!r})).utcoffset()"
+        idle.execute(f"import datetime, zoneinfo; assert {now}.astimezone().utcoffset() == {there}")
+        working.execute(IN_A_THREAD)
+        asked = time.monotonic()
+        keep_awake(server, wished, 2.0)
+        began = time.monotonic()
+        idle.execute("1 + 1")
+        terminal.run("echo $((40 + 2))")
+        terminal.read_until("42")
+        ended = time.monotonic()
+        wait_until(lambda: kernel_status(server, idle.id)["verdict"] == "idle", "the verdict")
+        shows_utc(server, timedelta())
+        is_culled(server, idle.id, TIMEOUT, began, ended)
+        terminal_is_culled(server, terminal.name, TIMEOUT, began, ended)
+        is_culled(server, wished.id, TIMEOUT + 2.0, asked, ended + 2.0)
+        assert kernel_status(server, working.id)["verdict"] == "active"
+        records_are_utc(server, [timedelta()])
+
+
+def a_stepped_server_goes_on(home: Path, first: timedelta, second: timedelta) -> None:
+    """Step the wall clock of a live server twice, and check that it decides as if nothing was."""
+    host, warning, wish = 20.0, 9.0, 6.0
+    config = {
+        "timeout_minutes": minutes(TIMEOUT),
+        "host_timeout_minutes": minutes(host),
+        "warning_minutes": minutes(warning),
+        "stop_action": "server",
+        "check_interval_seconds": 1,
+    }
+    wall = WallClock(home / "wall-clock")
+    with (
+        LiveServer(home, config, env=wall.env) as server,
+        joined(server) as idle,
+        joined(server) as working,
+        joined(server) as wished,
+        typing_in(server) as terminal,
+    ):
+        working.execute(IN_A_THREAD)
+        asked = time.monotonic()
+        keep_awake(server, wished, wish)
+        began = time.monotonic()
+        idle.execute("1 + 1")
+        terminal.run("echo $((40 + 2))")
+        terminal.read_until("42")
+        ended = time.monotonic()
+        wait_until(lambda: kernel_status(server, idle.id)["verdict"] == "idle", "the verdict")
+        wall.step(first)
+        shows_utc(server, first)
+        (standing,) = server.status()["keep_alives"]
+        assert abs(standing["ends_in_seconds"] - (asked + wish - time.monotonic())) < 2
+        is_culled(server, idle.id, TIMEOUT, began, ended)
+        terminal_is_culled(server, terminal.name, TIMEOUT, began, ended)
+        assert kernel_status(server, working.id)["verdict"] == "active"
+        is_culled(server, wished.id, wish + TIMEOUT, asked, began + wish)
+        assert server.status()["keep_alives"] == []
+        deleted = time.monotonic()
+        server.request("DELETE", f"api/kernels/{working.id}")
+        gone = time.monotonic()
+        wait_until(lambda: server.status()["host"]["warning"], "a host warning")
+        wall.step(second)
+        shows_utc(server, second)
+        assert server.status()["host"]["warning"]
+        # Work that was seen last may be as old as a look.
+        goes_down(server, host, warning, deleted - 1.5, gone)
+        records_are_utc(server, [timedelta(), first, second])
+
+
+class WallClock:
+    """Steps the wall clock of a server that was started with ``env``; the monotonic one runs on."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.step(timedelta())
+        (library,) = {
+            str(found)
+            for directory in ("/usr/lib", "/usr/lib64", "/usr/local/lib")
+            for found in Path(directory).glob("**/faketime/libfaketime.so.1")
+        } or {"libfaketime is not installed"}
+        self.env = {
+            "LD_PRELOAD": library,
+            "FAKETIME_TIMESTAMP_FILE": str(path),
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+            "FAKETIME_NO_CACHE": "1",
+            # A step does not move the times that files have.
+            "NO_FAKE_STAT": "1",
+        }
+
+    def step(self, offset: timedelta) -> None:
+        """Let it be off by so much from now on."""
+        beside = self._path.with_suffix(".new")
+        beside.write_text(f"{offset.total_seconds():+.0f}\n")
+        beside.replace(self._path)
+
+
+def pause(server: LiveServer) -> float:
+    """Stop all of a server's machine for `PAUSE` seconds; return for how long it was, at least."""
+    assert server.process is not None
+    stopped = processes_of(server)
+    for process in stopped:
+        process.suspend()
+    began = time.monotonic()
+    time.sleep(PAUSE)  # nothing happens that could be waited for
+    paused = time.monotonic() - began
+    for process in reversed(stopped):
+        process.resume()
+    return paused
+
+
+def assert_counted_awake(
+    server: LiveServer, decision: dict[str, Any], evidence: float, paused: float, timeout: float
+) -> None:
+    """Check that a decision came when the timeout had passed beside the pause: no earlier on this
+    machine's clock, and on the culler's own not much later."""
+    waited = decision["t"] - decision["evidence_at"]
+    assert timeout <= waited <= timeout + LATENESS_SECONDS, decision
+    outcomes = entries(server, decision["resource"], decision["action"], "outcome")
+    written = datetime.fromisoformat([*outcomes, decision][0]["time"])
+    since = datetime.now(timezone.utc) - written
+    at = time.monotonic() - since.total_seconds()
+    assert at - evidence >= timeout + paused - 1, (decision, at, evidence, paused)
+
+
+def keep_awake(server: LiveServer, kernel: Kernel, seconds: float) -> None:
+    """Ask to keep one kernel awake."""
+    body = {"minutes": minutes(seconds), "reason": "", "resource": f"kernel:{kernel.id}"}
+    server.request("POST", "api/idle-culler/v1/keep-alive", body)
+
+
+def terminal_is_culled(
+    server: LiveServer, name: str, timeout: float, after: float, before: float
+) -> None:
+    """Wait until a terminal is gone, in time as `is_culled` has it for kernels."""
+    patience = before + timeout + LATENESS_SECONDS - time.monotonic()
+    wait_until(lambda: name not in server.terminal_names(), f"the end of terminal {name}", patience)
+    decision = entries(server, f"terminal:{name}", "cull", "decision")[-1]
+    assert decision["t"] - after >= timeout, decision
+
+
+def shows_utc(server: LiveServer, offset: timedelta, paused: float = 0) -> None:
+    """Check that every time shown is aware UTC, by a wall clock that is off by so much.
+
+    What was before a pause of so many seconds was so much earlier than its age tells.
+    """
+    status = server.status()
+    now = datetime.now(timezone.utc) + offset
+    shown = datetime.fromisoformat(status["time"])
+    assert shown.utcoffset() == timedelta(), status["time"]
+    assert abs(shown - now) < CLOSE, (status["time"], now)
+    pairs = [(status["host"]["stops_at"], status["host"]["stops_in_seconds"])]
+    for one in (status["host"], *status["kernels"], *status["terminals"]):
+        evidence = one["evidence"]
+        pairs.append((evidence["at"], -evidence["age_seconds"] - paused))
+        pairs.append((one.get("culled_at"), one.get("culled_in_seconds")))
+    pairs += [(wish["ends_at"], wish["ends_in_seconds"]) for wish in status["keep_alives"]]
+    for text, seconds in pairs:
+        if text is None:
+            assert seconds is None
+            continue
+        at = datetime.fromisoformat(text)
+        assert at.utcoffset() == timedelta(), text
+        assert abs(at - now - timedelta(seconds=seconds)) < CLOSE, (text, seconds, now)
+
+
+def records_are_utc(server: LiveServer, offsets: list[timedelta]) -> None:
+    """Check that each entry of the journal has its instant's UTC time, by one of the clocks."""
+    now, instant = datetime.now(timezone.utc), time.monotonic()
+    found = list(server.journal())
+    assert found
+    for entry in found:
+        assert entry["time"].endswith("+00:00"), entry
+        at = now - timedelta(seconds=instant - entry["t"])
+        written = datetime.fromisoformat(entry["time"])
+        assert any(abs(written - at - offset) < CLOSE for offset in offsets), entry
