@@ -84,6 +84,7 @@ class IdleCullerApp(ExtensionApp):
         await self._culler.stop()
         self._kernels.close()
         self._contents.close()
+        self._events.close()
         await self._journal.append("end")
         await self._journal.close()
 
@@ -144,10 +145,12 @@ class IdleCullerApp(ExtensionApp):
             log=self.log,
             server_started_at=clock.now(),
         )
+        self._events, self._metrics = Events(server.event_logger, clock), Metrics()
+        self._metrics.sources(source.name for source in observer.sources)
         self._records = records = JournalRecords(
             self._journal,
-            Events(server.event_logger, clock),
-            Metrics(),
+            self._events,
+            self._metrics,
             lambda: self._culler.policy,
             self.log,
         )
@@ -222,6 +225,7 @@ class IdleCullerApp(ExtensionApp):
         )
 
     async def _settled(self, decision: Decision, outcome: Outcome) -> None:
+        self.service.settled(decision, outcome)
         await self._records.settled(decision, outcome)
         self._poke()
 
@@ -261,9 +265,13 @@ class IdleCullerApp(ExtensionApp):
         return resource.name in getattr(settings.get("terminal_manager"), "terminals", ())
 
     def _on_look(self, looked: Looked) -> None:
-        """Let the server's own shutdown, and JupyterHub, see our evidence too."""
+        """Tell those who listen, the server's own shutdown and JupyterHub among them."""
         newest = self._clock.to_utc(looked.decisions[-1].evidence_at)
         self._server.web_app.settings["idle_culler_last_activity"] = newest
+        self.service.looked(looked)
+        self._metrics.looked_for(self._culler.observer.last_look_seconds)
+        self._metrics.keep_alives(len(self.service.keep_alives.standing()))
+        self._events.status(self.service.status())
 
     async def _on_warning(self, decision: Decision) -> None:
         """Tell the terminals where no widget tells the person, or forget a warning taken back."""

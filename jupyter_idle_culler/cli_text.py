@@ -53,6 +53,7 @@ def explain_lines(explanation: Json, now: datetime) -> list[str]:
     if general:
         lines += ["", "For all of them", *(f"  {_observation(seen)}" for seen in general)]
     for title, sentences in (
+        ("What was ended lately", [_ended(ended, now) for ended in explanation["ended"]]),
         ("What happens if nothing else does", explanation["would_happen"]),
         ("What cannot be seen here", explanation["limitations"]),
         ("What else may end things here", explanation["other_cullers"]),
@@ -61,6 +62,16 @@ def explain_lines(explanation: Json, now: datetime) -> list[str]:
         if sentences:
             lines += ["", title, *(f"  {sentence}" for sentence in sentences)]
     return lines
+
+
+def _ended(ended: Json, now: datetime) -> str:
+    kind = ended["resource"].partition(":")[0].capitalize()
+    name = ended["label"] if ended["label"].startswith(kind) else f"{kind} {ended['label']}"
+    what = "culled" if ended["done"] else "not culled"
+    return (
+        f"{name}, {what} at {local_clock(ended['at'], now)}: {ended['reason']},"
+        f" last evidence: {ended['evidence']}. {ended['detail'][:1].upper()}{ended['detail'][1:]}."
+    )
 
 
 def journal_lines(journal: Json, now: datetime) -> list[str]:

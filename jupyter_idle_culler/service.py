@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +17,7 @@ from . import status as shapes
 from .actions.base import Outcome
 from .config import IdleCuller, Settings
 from .core.model import HOST, Action, Decision, ResourceId, Verdict
-from .culler import Culler
+from .culler import Culler, Looked
 from .errors import OutOfBounds, UnknownResource
 from .journal import Journal
 from .other_cullers import OtherCuller
@@ -26,6 +27,9 @@ from .sources.reported import ReportedSource
 from .status_view import StatusView, minutes, policy_summary
 from .stopping import HostStop
 from .user_settings import SETTING_NAMES, UserSettings, save_user_settings
+
+ENDED_KEPT = 20
+"""So many of what was ended lately are told of."""
 
 
 @dataclass
@@ -49,6 +53,8 @@ class CullerService:
     host_stop: HostStop | None = None
     user_settings: UserSettings = field(default_factory=UserSettings)
     other_cullers: tuple[OtherCuller, ...] = ()
+    _labels: dict[ResourceId, str] = field(default_factory=dict)
+    _ended: deque[shapes.Ended] = field(default_factory=lambda: deque(maxlen=ENDED_KEPT))
     _settings_problem: str | None = None
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -67,7 +73,29 @@ class CullerService:
     def explain(self) -> shapes.Explanation:
         """Say why, with every observation of the last look."""
         others = [str(other) for other in self.other_cullers]
-        return self.view.explain(self.status(), self.culler.last, others)
+        return self.view.explain(self.status(), self.culler.last, others, self._ended)
+
+    def looked(self, looked: Looked) -> None:
+        """Remember what things are called, until what is done about them is settled."""
+        acting = self.culler.actor.running
+        self._labels = {rid: label for rid, label in self._labels.items() if rid in acting}
+        self._labels.update((r.id, r.label or r.id.name) for r in looked.snapshot.resources)
+
+    def settled(self, decision: Decision, outcome: Outcome) -> None:
+        """Remember what was ended, and why: who misses a kernel asks afterwards."""
+        if decision.resource == HOST:
+            return
+        self._ended.append(
+            shapes.Ended(
+                resource=str(decision.resource),
+                label=self._labels.get(decision.resource, decision.resource.name),
+                at=self.culler.clock.utc_now(),
+                reason=decision.reason,
+                evidence=decision.evidence,
+                done=outcome.ok,
+                detail=outcome.detail,
+            )
+        )
 
     def problems(self) -> list[shapes.Problem]:
         """List what is wrong beside failing sources and actions."""

@@ -170,11 +170,28 @@ class SourceReport:
 
 
 @dataclass(frozen=True)
+class Ended:
+    """A kernel or terminal that was ended lately: why, and what became of it.
+
+    ``done`` False: it could not be ended, or new evidence came in between; ``detail`` says so.
+    """
+
+    resource: str
+    label: str
+    at: datetime
+    reason: str
+    evidence: str
+    done: bool
+    detail: str
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Everything that `GET explain` says.
 
     ``limitations`` are what cannot be seen on this system, ``other_cullers`` what else may end
-    things here, ``would_happen`` one sentence for each thing that falls due.
+    things here, ``would_happen`` one sentence for each thing that falls due. ``ended`` are the last
+    few that were ended since the server started, oldest first.
     """
 
     status: Status
@@ -183,6 +200,7 @@ class Explanation:
     limitations: tuple[str, ...] = ()
     other_cullers: tuple[str, ...] = ()
     would_happen: tuple[str, ...] = ()
+    ended: tuple[Ended, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,11 @@ class StatusView:
         )
 
     def explain(
-        self, status: view.Status, looked: Looked | None, other_cullers: Sequence[str]
+        self,
+        status: view.Status,
+        looked: Looked | None,
+        other_cullers: Sequence[str],
+        ended: Sequence[view.Ended] = (),
     ) -> view.Explanation:
         """Return why: every observation of the last look, and what would happen."""
         now = self.clock.now()
@@ -94,6 +98,7 @@ class StatusView:
             limitations=self.observer.limitations,
             other_cullers=tuple(other_cullers),
             would_happen=tuple(self._would_happen(looked, now)),
+            ended=tuple(ended),
         )
 
     def _evidence(self, decision: Decision, now: float) -> view.Evidence:
@@ -215,7 +220,7 @@ class StatusView:
                 found.append(view.Problem(seen.source, since, detail, mend))
         for resource, failure in self.actor.failures.items():
             unhealthy = True
-            mend = f"tried again in {duration(max(0.0, failure.retry_at - now))}"
+            mend = f"tried again at {self.clock.to_utc(failure.retry_at):%H:%M:%S} UTC"
             since = self.clock.to_utc(failure.since)
             found.append(view.Problem(str(resource), since, failure.detail, mend))
         if not found:
