@@ -83,7 +83,7 @@ class Watch:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             seen = self.look().get(resource)
-            if seen is not None and seen.verdict is verdict and "first figures" not in seen.detail:
+            if seen is not None and seen.verdict is verdict and "first look" not in seen.detail:
                 return seen
             assert time.monotonic() < deadline, f"never {verdict}: {seen}"
             time.sleep(1.1)
@@ -508,7 +508,7 @@ def test_background_jobs_of_the_user_hold_the_whole_machine(
     monkeypatch.setenv("TMUX_TMPDIR", str(tmp_path))
     monkeypatch.setenv("TERM", "xterm")
     seen = in_a_machine_of_its_own(job)
-    assert seen[0]["detail"].startswith("first figures")
+    assert seen[0]["detail"].startswith("first look")
     assert seen[-1]["verdict"] == verdict, seen
 
 
