@@ -36,7 +36,7 @@ _NEVER = Mark()
 _ACTIVE, _IDLE, _UNKNOWN = Verdict.ACTIVE, Verdict.IDLE, Verdict.UNKNOWN
 _KEEP, _CULL, _TERMINAL = Action.KEEP, Action.CULL, Kind.TERMINAL
 _WORK, _OCCUPIED = Strength.WORK, Strength.OCCUPIED
-_MINUTE, _HOUR, _DAY = 60.0, 3600.0, 86400.0
+_TENTHS_MATTER, _MINUTE, _HOUR, _DAY = 10.0, 60.0, 3600.0, 86400.0
 
 
 class _Seen(NamedTuple):
@@ -293,9 +293,11 @@ def _about_host(
 
 
 def duration(seconds: float) -> str:
-    """Say a duration as people do: ``42 s``, ``18 min``, ``2 h 10 min``, ``3 d 4 h``."""
+    """Say a duration as people do: ``4.2 s``, ``18 min``, ``2 h 10 min``, ``3 d 4 h``."""
+    if seconds < _TENTHS_MATTER:
+        return "{:g} s".format(math.floor(max(seconds, 0.0) * 10) / 10)
     if seconds < _MINUTE:
-        return "{:.3g} s".format(max(seconds, 0.0))
+        return "{:.0f} s".format(math.floor(seconds))
     if seconds < _HOUR:
         return f"{int(seconds // _MINUTE)} min"
     if seconds < _DAY:

@@ -39,7 +39,7 @@ from .thresholds import (
 )
 
 _RECHECK_VISIBILITY_SECONDS = 600.0
-_BASELINE = "first figures of its processes: counted as used until now"
+_BASELINE = "first look at what was already running"
 
 
 class ProcessesSource:
