@@ -163,7 +163,8 @@ async def test_a_crash_with_restarts_left_is_starting_and_then_a_new_kernel(worl
         await asyncio.sleep(0.5)
         for _ in range(3):
             assert await _idle(here, kernel_id)
-        assert here.manager.get_kernel(kernel_id).execution_state == "busy"  # stale, not believed
+        # Stale (older servers sometimes hear the new kernel start), and not believed.
+        assert here.manager.get_kernel(kernel_id).execution_state in ("busy", "starting")
         joined = await here.connect(kernel_id)
         joined.execute("import time; time.sleep(600)")
         await until(lambda: here.active(kernel_id))
