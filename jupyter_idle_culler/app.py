@@ -246,6 +246,7 @@ class IdleCullerApp(ExtensionApp):
         for notice in self.configuration.notices(user):
             self.log.warning("Idle culler: %s.", notice)
         self._kernels.start()
+        self._contents.start()
         self._terminals.watch_input(self._server.web_app)
         if chosen.take_over_builtin_culling:
             for other in take_over(self._server):

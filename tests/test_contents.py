@@ -32,6 +32,7 @@ class Contents:
         self.now = 1000.0
         self.presence = PresenceSource(lambda: self.now)
         self.source = ContentsSource(settings, self.presence, lambda: self.now)
+        self.source.start()
         self._fetch = fetch
 
     async def ask(
@@ -173,6 +174,7 @@ def test_closing_puts_the_log_function_back() -> None:
 
     settings: dict[str, Any] = {"log_function": log_function, "base_url": "/"}
     source = ContentsSource(settings, PresenceSource(lambda: 0.0), lambda: 0.0)
+    source.start()
     assert settings["log_function"] is not log_function
     source.close()
     assert settings["log_function"] is log_function

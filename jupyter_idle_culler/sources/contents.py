@@ -68,8 +68,8 @@ def classify(method: str, path: str, status: int, user_agent: str, body: bytes) 
 class ContentsSource:
     """Holds the host active by what people do to files through the server.
 
-    ``settings`` are the web application's: its ``log_function``, which Tornado calls as each
-    request ends, is wrapped; `close` puts it back. ``clock`` gives instants in seconds.
+    ``settings`` are the web application's: `start` wraps its ``log_function``, which Tornado calls
+    as each request ends; `close` puts it back. ``clock`` gives instants in seconds.
     """
 
     name = "contents"
@@ -89,9 +89,17 @@ class ContentsSource:
         self._own_save_until = float("-inf")
         self._last: dict[Strength, float] = {}
         self._prefix = str(settings.get("base_url", "/")).rstrip("/") + "/api/contents"
-        self._wrapped: Callable[[RequestHandler], None] | None = settings.get("log_function")
+        self._wrapped: Callable[[RequestHandler], None] | None = None
         self._log_function: Callable[[RequestHandler], None] = self._finished
-        settings["log_function"] = self._log_function
+
+    def start(self) -> None:
+        """Begin to look at requests. Call it once every extension is loaded.
+
+        While one is, jupyter_server writes a copy of the settings back over them.
+        """
+        if self._settings.get("log_function") is not self._log_function:
+            self._wrapped = self._settings.get("log_function")
+            self._settings["log_function"] = self._log_function
 
     def close(self) -> None:
         """Put the log function back, where nobody has wrapped it since."""
