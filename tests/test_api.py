@@ -254,7 +254,7 @@ async def test_status_with_200_kernels_is_fast(api: Api) -> None:
     status = replace(status, kernels=kernels, host=host)
     took = []
     for _ in range(50):
-        began = time.perf_counter()
+        began = time.process_time()
         status_view(status, asker("eve"))
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     assert statistics.median(took) < 0.010
