@@ -19,7 +19,10 @@ _STATUS = "api/idle-culler/v1/status"
 def measure(quick: bool) -> Iterator[Figure]:
     """Measure both on a server with the culler, in turn with a plain one of the same size."""
     config = {"stop_action": "command", "stop_command": ["true"], "dry_run": True}
-    with Server(None, sleepers=_SLEEPERS) as plain, Server(config, sleepers=_SLEEPERS) as ours:
+    with (
+        Server(None, sleepers=_SLEEPERS, many_kernels=True) as plain,
+        Server(config, sleepers=_SLEEPERS, many_kernels=True) as ours,
+    ):
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda server: server.start_kernels(_KERNELS, "light"), (plain, ours)))
         ours.request("POST", "bench/attach", {"check_interval_seconds": 2.0})

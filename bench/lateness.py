@@ -41,7 +41,7 @@ def measure(quick: bool) -> Iterator[Figure]:
     """Cull one real kernel again and again, then 30 at once (10 real ones), then 200 light ones."""
     config = {"timeout_minutes": _FAR, "check_interval_seconds": 60}
     early = []
-    with Server(config) as server:
+    with Server(config, many_kernels=True) as server:
         server.request("POST", "bench/attach")
         one = [_cull(server, real=1, light=0) for _ in range(3 if quick else 12)]
         early += [spared for culls in one for spared in culls.spared]

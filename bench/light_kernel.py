@@ -49,7 +49,8 @@ class LightKernel:
         self._key = connection["key"].encode()
         self._session = uuid.uuid4().hex
         self._context = zmq.Context()
-        at = f"{connection['transport']}://{connection['ip']}:"
+        separator = "-" if connection["transport"] == "ipc" else ":"
+        at = f"{connection['transport']}://{connection['ip']}{separator}"
 
         def bound(kind: int, port: str) -> zmq.Socket[bytes]:
             socket = self._context.socket(kind)

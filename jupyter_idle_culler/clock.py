@@ -28,8 +28,9 @@ class AwakeClock:
     `time.monotonic` already stands still in a suspend on Linux and macOS. It runs on while a
     virtual machine is paused, a container frozen, a process stopped, and on Windows in any sleep.
     So who waits says when it will be back (`expect`); the first call of `now` that comes more than
-    ``tolerance_seconds`` after that leaves the excess out. An event loop that was only blocked
-    looks the same: that errs on the side of keeping.
+    ``tolerance_seconds`` after that leaves out all the time since the call before it, for when it
+    fell asleep is not known. An event loop that was only blocked looks the same. Both err on the
+    side of keeping.
 
     Safe to call from any thread. ``monotonic``, ``elapsed`` (runs during a suspend) and ``utc`` are
     the system's clocks, given so that tests can move them.
@@ -95,16 +96,25 @@ class AwakeClock:
 
         A wall clock that was stepped shows right; a sleep between then and now is counted in.
         """
+        return self.calendar()(instant)
+
+    def calendar(self) -> Callable[[float], datetime]:
+        """Return `to_utc` for many instants, all by one reading of the clocks."""
         with self._lock:
-            now = self._read()
-            ahead = self._ahead[bisect_right(self._from, instant) - 1]
-            passed = (now + self._ahead[-1]) - (instant + ahead)
-        return self._utc() - timedelta(seconds=passed)
+            now = self._read() + self._ahead[-1]
+            starts, aheads = tuple(self._from), tuple(self._ahead)
+        utc = self._utc()
+
+        def to_utc(instant: float) -> datetime:
+            ahead = aheads[bisect_right(starts, instant) - 1]
+            return utc - timedelta(seconds=now - (instant + ahead))
+
+        return to_utc
 
     def _read(self) -> float:
         raw = self._monotonic()
         if self._due is not None and raw - self._due > self._tolerance:
-            excess = raw - max(self._due, self._last)
+            excess = raw - self._last
             if excess > self._tolerance:
                 self._offset += excess
                 self._due = raw

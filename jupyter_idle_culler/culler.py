@@ -109,6 +109,7 @@ class Culler:
         """Look at everything and decide; nothing is carried out yet."""
         async with self._looking:
             snapshot = await self.observer.look()
+            await asyncio.sleep(0)  # with hundreds of kernels each step takes milliseconds
             now = self.clock.now()
             decisions, self._state = decide(snapshot, self.policy, self._state, now)
             looked = Looked(now, snapshot, decisions, self._state, self.policy)
@@ -116,6 +117,7 @@ class Culler:
             self.actor.forget(frozenset(resource.id for resource in snapshot.resources))
             await self.records.looked(snapshot, decisions, now)
             await self._tell_of_warnings(decisions)
+            await asyncio.sleep(0)
             if self.on_look is not None:
                 self.on_look(looked)
             return looked

@@ -50,11 +50,12 @@ def sights(observations: Iterable[Observation]) -> dict[Cell, dict[Facet, Sight]
     An idle observation without an instant says nothing that counts: its cell is there, and empty.
     """
     found: dict[Cell, dict[Facet, Sight]] = {}
+    is_idle, is_unknown = Verdict.IDLE, Verdict.UNKNOWN  # looked up once, not thousands of times
     for seen in observations:
         cell = found.setdefault((seen.resource, seen.source), {})
-        if seen.verdict is Verdict.IDLE and seen.at is None:
+        if seen.verdict is is_idle and seen.at is None:
             continue
-        unknown = seen.verdict is Verdict.UNKNOWN
+        unknown = seen.verdict is is_unknown
         at = None if unknown else seen.at
         essential = not unknown or seen.essential
         key = (seen.verdict, unknown or seen.strength, essential, at is None)

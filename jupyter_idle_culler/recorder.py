@@ -113,7 +113,9 @@ class Recorder:
         for cell, seen in now.items():
             known = self._cells.setdefault(cell, _Known({}))
             turned = seen.keys() != known.seen.keys()
-            if turned or _moved(seen, known.seen, _JITTER_SECONDS):
+            if not known.moves and seen == known.seen:
+                pass  # nothing new, as of most cells in most looks
+            elif turned or _moved(seen, known.seen, _JITTER_SECONDS):
                 if known.moves > 1:
                     # Where it stood when it stopped moving, before what it turned into.
                     known.moves = 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from . import status as view
 from ._version import __version__
@@ -21,6 +22,8 @@ from .core.model import (
 )
 from .culler import Looked
 from .observer import Observer
+
+_Calendar = Callable[[float], datetime]
 
 
 def minutes(seconds: float) -> float | None:
@@ -46,13 +49,13 @@ class StatusView:
         problems: Sequence[view.Problem],
     ) -> view.Status:
         """Return the whole status; before the first look, one that knows of nothing."""
-        now = self.clock.now()
+        now, utc = self.clock.now(), self.clock.calendar()
         decisions = looked.decisions if looked else ()
         resources = {r.id: r for r in looked.snapshot.resources} if looked else {}
         by_kind: dict[Kind, list[view.ResourceStatus]] = {Kind.KERNEL: [], Kind.TERMINAL: []}
         for decision in decisions:
             if decision.resource in resources:
-                shown = self._resource(decision, resources[decision.resource], now)
+                shown = self._resource(decision, resources[decision.resource], now, utc)
                 by_kind[decision.resource.kind].append(shown)
         return view.Status(
             time=self.clock.utc_now(),
@@ -75,7 +78,7 @@ class StatusView:
         ended: Sequence[view.Ended] = (),
     ) -> view.Explanation:
         """Return why: every observation of the last look, and what would happen."""
-        now = self.clock.now()
+        now, utc = self.clock.now(), self.clock.calendar()
         observations = looked.snapshot.observations if looked else ()
         return view.Explanation(
             status=status,
@@ -86,7 +89,7 @@ class StatusView:
                     verdict=seen.verdict.value,
                     strength=seen.strength.value,
                     detail=seen.detail,
-                    at=None if seen.at is None else self.clock.to_utc(seen.at),
+                    at=None if seen.at is None else utc(seen.at),
                     age_seconds=None if seen.at is None else max(0.0, now - seen.at),
                     value=seen.value,
                     threshold=seen.threshold,
@@ -101,24 +104,26 @@ class StatusView:
             ended=tuple(ended),
         )
 
-    def _evidence(self, decision: Decision, now: float) -> view.Evidence:
+    def _evidence(self, decision: Decision, now: float, utc: _Calendar) -> view.Evidence:
         return view.Evidence(
-            at=self.clock.to_utc(decision.evidence_at),
+            at=utc(decision.evidence_at),
             age_seconds=max(0.0, now - decision.evidence_at),
             source=decision.evidence_source,
             detail=decision.evidence,
         )
 
-    def _resource(self, decision: Decision, resource: Resource, now: float) -> view.ResourceStatus:
+    def _resource(
+        self, decision: Decision, resource: Resource, now: float, utc: _Calendar
+    ) -> view.ResourceStatus:
         deadline = decision.deadline
         return view.ResourceStatus(
             id=decision.resource.name,
             label=resource.label or decision.resource.name,
             verdict=decision.verdict.value,
             reason=decision.reason,
-            evidence=self._evidence(decision, now),
+            evidence=self._evidence(decision, now, utc),
             culled_in_seconds=None if deadline is None else max(0.0, deadline - now),
-            culled_at=None if deadline is None else self.clock.to_utc(deadline),
+            culled_at=None if deadline is None else utc(deadline),
             facts=resource.facts,
         )
 
@@ -131,7 +136,7 @@ class StatusView:
         status = view.HostStatus(
             verdict=decision.verdict.value,
             reason=decision.reason,
-            evidence=self._evidence(decision, now),
+            evidence=self._evidence(decision, now, self.clock.to_utc),
             stop_action=self.stop_action,
             active=self._at_work(looked),
         )

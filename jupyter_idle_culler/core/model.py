@@ -47,6 +47,8 @@ class Verdict(Enum):
     IDLE = "idle"
     UNKNOWN = "unknown"
 
+    __hash__ = object.__hash__  # as in Kind
+
 
 class Strength(Enum):
     """How far an ACTIVE observation carries.
@@ -60,6 +62,8 @@ class Strength(Enum):
     WORK = "work"
     OCCUPIED = "occupied"
     UNATTENDED = "unattended"
+
+    __hash__ = object.__hash__  # as in Kind
 
 
 @dataclass(frozen=True)
