@@ -254,8 +254,9 @@ def test_the_histories_do_end_things() -> None:
             ends[action] += 1
 
     count()
-    assert ends[Action.CULL] > 40
-    assert ends[Action.STOP] > 40
+    # What is drawn depends on the modules that are loaded (hypothesis draws their constants, too).
+    assert ends[Action.CULL] > 10
+    assert ends[Action.STOP] > 10
 
 
 @given(draw.histories(), draw.policies)
