@@ -65,9 +65,7 @@ def test_the_clock_never_runs_backwards_nor_faster_than_the_monotonic_one(
 
 
 @given(planned=st.floats(0, 3600), late=st.floats(0, 1e6))
-def test_a_wait_counts_only_as_long_as_it_was_planned_when_the_machine_slept(
-    planned: float, late: float
-) -> None:
+def test_a_wait_in_which_the_machine_slept_does_not_count(planned: float, late: float) -> None:
     """Coming back late by more than the tolerance is sleep; by less it is time like any other."""
     machine = Machine()
     before = machine.clock.now()
@@ -75,8 +73,8 @@ def test_a_wait_counts_only_as_long_as_it_was_planned_when_the_machine_slept(
     machine.awake(planned + late)
     counted = machine.clock.now() - before
     if late > TOLERANCE_SECONDS + 1e-3:
-        assert counted == pytest.approx(planned, abs=1e-3)
-        assert machine.clock.slept_seconds == pytest.approx(late, abs=1e-3)
+        assert counted == pytest.approx(0, abs=1e-3)
+        assert machine.clock.slept_seconds == pytest.approx(planned + late, abs=1e-3)
     elif late < TOLERANCE_SECONDS - 1e-3:
         assert counted == pytest.approx(planned + late, abs=1e-3)
 
@@ -88,7 +86,7 @@ def test_whoever_asks_first_after_a_pause_gets_no_instant_in_the_future() -> Non
     machine.clock.expect(60)
     machine.awake(8 * 3600)
     by_request = machine.clock.now()
-    assert by_request - before == pytest.approx(60)
+    assert by_request == before
     assert machine.clock.now() == by_request
 
 

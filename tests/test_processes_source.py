@@ -39,6 +39,14 @@ ROOT = Path(__file__).parent.parent
 KERNEL = ResourceId(Kind.KERNEL, "k")
 TERMINAL = ResourceId(Kind.TERMINAL, "1")
 BURN = "while :; do :; done"
+SLOWLY = """
+import time
+while True:
+    end = time.thread_time() + .1
+    while time.thread_time() < end:
+        pass
+    time.sleep(.2)
+"""
 PATIENCE_SECONDS = 30.0
 LEAVER = (  # ends its parent and leaves its session at once, between two looks
     f'{sys.executable} -c "import os, time; time.sleep(2); os.kill(os.getppid(), 9); os.setsid();'
@@ -72,9 +80,11 @@ class Watch:
         self.started.append(process)
         return process
 
-    def look(self) -> dict[ResourceId, Observation]:
-        """Look once, now."""
-        look = Look(time.monotonic(), procfs.read_process_table(), resources=tuple(self.resources))
+    def look(self, slept: float = 0.0) -> dict[ResourceId, Observation]:
+        """Look once, now, on a machine that slept so long while `time.monotonic` ran on."""
+        table = procfs.read_process_table()
+        table = table._replace(read_at=table.read_at + slept)
+        look = Look(time.monotonic(), table, resources=tuple(self.resources))
         report = asyncio.run(self.source.observe(look))
         return {observation.resource: observation for observation in report.observations}
 
@@ -213,6 +223,18 @@ def test_a_stopped_process_is_idle_since_it_was_stopped(watching: Callable[..., 
     watch.stays_idle(KERNEL)
     os.kill(pid, signal.SIGCONT)
     watch.until(KERNEL, Verdict.ACTIVE)
+
+
+def test_what_works_is_seen_right_after_a_sleep(watching: Callable[..., Watch]) -> None:
+    """H2: nothing is rated over the time in which nothing could run."""
+    watch = watching()
+    watch.root(f"exec {python(SLOWLY)}")
+    watch.until(KERNEL, Verdict.ACTIVE)
+    time.sleep(1.1)
+    seen = watch.look(slept=3600)[KERNEL]
+    assert seen.verdict is Verdict.ACTIVE, seen
+    assert seen.value is not None
+    assert seen.value >= 5, seen
 
 
 @pytest.mark.parametrize(

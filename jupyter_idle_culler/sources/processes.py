@@ -39,6 +39,9 @@ from .thresholds import (
 )
 
 _RECHECK_VISIBILITY_SECONDS = 600.0
+_SLEEP_SECONDS = 15.0
+"""A table is never so much older than its look, and no sleep that a look leaves out is shorter."""
+
 _BASELINE = "first look at what was already running"
 
 
@@ -82,6 +85,8 @@ class ProcessesSource:
         self._last_active: dict[ResourceId, float] = {}
         self._visible_until = -math.inf
         self._failed = False
+        self._lag: float | None = None
+        self._slept = 0.0
 
     @property
     def limitations(self) -> tuple[str, ...]:
@@ -130,7 +135,19 @@ class ProcessesSource:
         finally:
             self._looking.release()
 
+    def _awake(self, look: Look, table: ProcessTable) -> ProcessTable:
+        """Return the table as if it had been read without what the clock of looks left out.
+
+        Rated over a sleep as well, whatever works would seem to do nothing for a while.
+        """
+        lag = table.read_at - look.now
+        if self._lag is not None and lag - self._lag > _SLEEP_SECONDS:
+            self._slept += lag - self._lag
+        self._lag = lag
+        return table._replace(read_at=table.read_at - self._slept)
+
     def _observe_alone(self, look: Look, table: ProcessTable) -> tuple[Observation, ...]:
+        table = self._awake(look, table)
         self._check_visibility(table)
         if self._failed:
             self._history.clear()
@@ -198,7 +215,8 @@ class ProcessesSource:
                 last = self._io.get(pid)
                 if last is None or last[2] != ticks or last[0] != process.key:
                     moved = procfs.io_bytes(pid)
-                    reading = None if moved is None else IoReading(time.monotonic(), moved)
+                    read_at = time.monotonic() - self._slept
+                    reading = None if moved is None else IoReading(read_at, moved)
                     last = process.key, reading, ticks
                 known[pid] = last
                 if last[1] is not None:
