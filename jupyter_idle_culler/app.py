@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from .core.decision import duration
 from .core.model import Action, Decision, Kind, ResourceId, Verdict
 from .culler import Culler, Looked
 from .events import Events
-from .journal import Journal, default_path
+from .journal import Journal, default_path, mark_of_server
 from .metrics import Metrics
 from .observer import Observer
 from .other_cullers import find_other_cullers, take_over
@@ -65,7 +66,9 @@ class IdleCullerApp(ExtensionApp):
     def initialize_settings(self) -> None:
         """Build everything; a bad configuration ends the start of the server here."""
         self.configuration = load_or_refuse(self)
-        self._build(self.configuration.settings())
+        chosen, mark = self.configuration.settings(), self._mark()
+        own = chosen.user_settings_path.with_name(f"settings-{mark}.json")
+        self._build(replace(chosen, user_settings_path=own))
         self.settings["idle_culler"] = self.service
 
     def initialize_handlers(self) -> None:
@@ -87,6 +90,10 @@ class IdleCullerApp(ExtensionApp):
         self._events.close()
         await self._journal.append("end")
         await self._journal.close()
+
+    def _mark(self) -> str:
+        """Name this server among those of its user, who may share all directories."""
+        return mark_of_server(self._server.root_dir, self._server.base_url)
 
     def _build(self, chosen: Settings) -> None:
         """Make every part, from the clock to the service."""
@@ -113,7 +120,7 @@ class IdleCullerApp(ExtensionApp):
             clock,
             lambda: chosen.max_keep_alive_seconds / 60,
             self.log,
-            self._journal.path.with_name(self._journal.path.stem + "-keep-alives.json"),
+            self._journal.path.with_name(f"keep-alives-{self._mark()}.json"),
         )
         ends_machine = chosen.stop_action == "command"
         marks = (f"JUPYTER_SERVER_URL={server.connection_url}", f"JPY_PARENT_PID={os.getpid()}")

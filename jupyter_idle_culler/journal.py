@@ -51,10 +51,14 @@ class Page:
     skipped: int = 0
 
 
+def mark_of_server(root_dir: str, base_url: str) -> str:
+    """Tell the servers of one user apart, by what outlives a restart: ports do not."""
+    return hashlib.sha256(f"{root_dir}\n{base_url}".encode()).hexdigest()[:10]
+
+
 def default_path(data_dir: Path, root_dir: str, base_url: str) -> Path:
     """Name the journal of the server with this root directory and base URL."""
-    server = hashlib.sha256(f"{root_dir}\n{base_url}".encode()).hexdigest()[:10]
-    return data_dir / "idle_culler" / f"journal-{server}.jsonl"
+    return data_dir / "idle_culler" / f"journal-{mark_of_server(root_dir, base_url)}.jsonl"
 
 
 class Journal:
