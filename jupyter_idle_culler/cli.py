@@ -66,7 +66,8 @@ def _say(arguments: argparse.Namespace, value: Any, lines: Sequence[str]) -> int
     if arguments.json:
         print(json.dumps(value, indent=2))
     else:
-        print("\n".join(lines))
+        # A name may hold what a terminal would obey.
+        print("\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
     return DONE
 
 

@@ -25,11 +25,14 @@ class CommandFailed(IdleCullerError):
 
 @dataclass(frozen=True)
 class Server:
-    """A Jupyter server: its address with the base URL, and how one is let in."""
+    """A Jupyter server: its address with the base URL, and how one is let in.
+
+    ``tokenless``: its runtime file names no token, so it asks for something else, or for nothing.
+    """
 
     url: str
     token: str = ""
-    password_only: bool = False
+    tokenless: bool = False
     root_dir: str = ""
 
 
@@ -49,7 +52,7 @@ def running_servers() -> list[Server]:
         Server(
             str(info.get("url", "")),
             str(info.get("token", "")),
-            bool(info.get("password")) and not info.get("token"),
+            not info.get("token"),
             str(info.get("root_dir", "")),
         )
         for info in found
@@ -78,7 +81,7 @@ def choose_server(
     token = token or here.token or environ.get("JUPYTER_TOKEN")
     if not token and "JUPYTERHUB_SERVICE_PREFIX" in environ:
         token = environ.get("JUPYTERHUB_API_TOKEN")
-    return Server(here.url, token or "", here.password_only and not token, here.root_dir)
+    return Server(here.url, token or "", here.tokenless and not token, here.root_dir)
 
 
 def _only(servers: Sequence[Server], port: int | None) -> Server:
@@ -213,13 +216,14 @@ class Client:
         url, message = self.server.url, said.get("message")
         if said.get("reason") in _OURS:
             return str(message)
-        if self.server.password_only:
+        denied = status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.FOUND)
+        if denied and self.server.tokenless:
             return (
-                f"{url} lets people in by password only, which this command cannot give. Start the"
-                " server with a token beside it (--IdentityProvider.token=… or JUPYTER_TOKEN=…)"
-                " and pass that with --token"
+                f"{url} has no token: it lets people in by a password or a provider of its own,"
+                " which this command cannot answer. Start the server with a token beside it"
+                " (--IdentityProvider.token=… or JUPYTER_TOKEN=…) and pass that with --token"
             )
-        if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.FOUND):
+        if denied:
             how = "refused the token" if self.server.token else "wants a token"
             detail = f" ({message})" if message and message != "Forbidden" else ""
             return f"{url} {how}{detail}; give the right one with --token or JUPYTER_TOKEN"

@@ -23,6 +23,9 @@ from .record_form import Cell, Sight, read_failure, read_id, read_policy, read_r
 
 Entry = Mapping[str, Any]
 
+_OF_LOOKS = frozenset({"settings", "appeared", "changed", "gone", "evidence", "health", "decision"})
+"""What is written in a look, at its instant; the rest comes when it comes."""
+
 
 @dataclass
 class _Span:
@@ -94,7 +97,8 @@ class RecordedRun:
         latest: dict[Cell, _Span] = {}
         named: dict[object, int] = {}
         for index, entry in enumerate(self.entries):
-            times.add(entry["t"])
+            if entry["event"] in _OF_LOOKS:
+                times.add(entry["t"])
             if isinstance(entry.get("until"), (int, float)):
                 times.add(float(entry["until"]))
             if entry["event"] == "evidence":
@@ -134,8 +138,6 @@ class RecordedRun:
         last = self.entries[-1]
         passed = (now - datetime.fromisoformat(last["time"])).total_seconds()
         self.end = max(self.end, last["t"] + passed)
-        if self.end > self._times[-1]:
-            self._times.append(self.end)
 
     def advance(self, now: float) -> None:
         """Take in every entry up to this instant."""
@@ -147,7 +149,7 @@ class RecordedRun:
             self._position += 1
 
     def next_time(self, now: float) -> float | None:
-        """Return the next instant at which something was recorded."""
+        """Return the instant of the next look that recorded something or was the last to see it."""
         index = bisect_right(self._times, now)
         return self._times[index] if index < len(self._times) else None
 
