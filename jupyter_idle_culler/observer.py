@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from .core.model import Observation, Resource, Snapshot, SourceFailure
 from .sources.base import Look, Report, Source
-from .sources.procfs import ProcessTable, read_process_table
+from .sources.procfs import ProcessTable, TableReader
 
 SOURCE_TIME_LIMIT_SECONDS = 5.0
 
@@ -40,7 +40,7 @@ class Observer:
     log: logging.Logger
     server_started_at: float
     time_limit_seconds: float = SOURCE_TIME_LIMIT_SECONDS
-    read_table: Callable[[], ProcessTable] = read_process_table
+    read_table: Callable[[], ProcessTable] = field(default_factory=TableReader)
     health: dict[str, SourceHealth] = field(default_factory=dict)
     last_look_seconds: float = 0.0
     _table_reader: ThreadPoolExecutor = field(

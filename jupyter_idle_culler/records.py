@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +38,9 @@ class JournalRecords:
             self._rotations = self.journal.rotations
             self.recorder.forget()
         self._looked_at = now
-        entries = self.recorder.changes(snapshot, decisions, self.policy(), now)
+        policy = self.policy()  # the one that was decided by, before anybody can change it
+        await asyncio.sleep(0)  # deciding took its time, comparing takes as much
+        entries = self.recorder.changes(snapshot, decisions, policy, now)
         if entries or self.journal.problem:
             await self.journal.append_all(entries)
         self.metrics.looked(snapshot, decisions, now)

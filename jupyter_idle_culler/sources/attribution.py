@@ -45,7 +45,7 @@ class Attribution:
         self._is_marked = PerProcess(Marks(server, server_url).carried_by)
         self._is_service = PerProcess(Services(server.pid).include)
         self._is_viewer = PerProcess(Viewers(viewers).include)
-        self._owners: Dict[ProcKey, ResourceId] = {}
+        self._owners: Dict[int, "tuple[ResourceId, int]"] = {}
         self._sessions: Dict[int, "tuple[ResourceId, int]"] = {}
         self._terminals: Dict[ResourceId, ProcKey] = {}
 
@@ -76,14 +76,18 @@ class Attribution:
             if pid in processes:
                 claim(pid, resource)
         claim(self._server.pid, HOST)
-        for pid, process in processes.items():
-            if pid not in owners and process.key in self._owners:
-                claim(pid, self._owners[process.key])
+        for pid, (owner, start_ticks) in self._owners.items():
+            process = processes.get(pid)
+            if pid not in owners and process is not None and process.start_ticks == start_ticks:
+                claim(pid, owner)
+        procfs.pause()
         self._claim_sessions(processes, owners, claim)
         self._claim_strangers(processes, owners, claim)
         owners.pop(self._server.pid, None)
         owners.pop(1, None)
+        procfs.pause()
         self._remember(processes, owners)
+        procfs.pause()
         return self._grouped(processes, owners, set(roots.values()), excluded)
 
     def _release_reused_names(
@@ -98,14 +102,10 @@ class Attribution:
                 continue
             key = processes[pid].key
             if self._terminals.get(resource, key) != key:
-                self._owners = {
-                    process: HOST if owner == resource else owner
-                    for process, owner in self._owners.items()
-                }
-                self._sessions = {
-                    session: (HOST if owner == resource else owner, start)
-                    for session, (owner, start) in self._sessions.items()
-                }
+                for memory in (self._owners, self._sessions):
+                    for number, (owner, start_ticks) in memory.items():
+                        if owner == resource:
+                            memory[number] = HOST, start_ticks
             self._terminals[resource] = key
 
     def _claim_sessions(
@@ -117,7 +117,7 @@ class Attribution:
         for pid, owner in owners.items():
             process = processes.get(pid)
             if process is not None and process.session == pid:
-                self._sessions[pid] = owner, process.start_ticks
+                _note(self._sessions, process, owner)
         living = set()
         for pid, process in processes.items():
             led = self._sessions.get(process.session)
@@ -148,9 +148,14 @@ class Attribution:
                 claim(pid, HOST)
 
     def _remember(self, processes: Mapping[int, Process], owners: Mapping[int, ResourceId]) -> None:
-        self._owners = {
-            processes[pid].key: owner for pid, owner in owners.items() if pid in processes
-        }
+        for pid in self._owners.keys() - owners.keys():
+            del self._owners[pid]
+        for pid, owner in owners.items():
+            process = processes.get(pid)
+            if process is not None:
+                _note(self._owners, process, owner)
+            else:
+                self._owners.pop(pid, None)
         for memory in (self._is_marked, self._is_service, self._is_viewer, self._ignored):
             memory.forget_gone(processes)
 
@@ -172,6 +177,13 @@ class Attribution:
                 group = owner if owner in existing else HOST
                 members.setdefault(group, []).append(pid)
         return Groups(members, frozenset(uncounted))
+
+
+def _note(memory: Dict[int, "tuple[ResourceId, int]"], process: Process, owner: ResourceId) -> None:
+    """Remember whose a process is; nothing is made anew where that is known."""
+    known = memory.get(process.pid)
+    if known is None or known[1] != process.start_ticks or known[0] != owner:
+        memory[process.pid] = owner, process.start_ticks
 
 
 def trees_of(pids: Sequence[int], among: Set[int], table: ProcessTable) -> List[List[int]]:

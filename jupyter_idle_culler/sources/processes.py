@@ -213,7 +213,7 @@ class ProcessesSource:
                 process = table.processes[pid]
                 ticks = process.cpu_ticks + process.reaped_ticks
                 last = self._io.get(pid)
-                if last is None or last[2] != ticks or last[0] != process.key:
+                if last is None or last[2] != ticks or last[0].start_ticks != process.start_ticks:
                     moved = procfs.io_bytes(pid)
                     read_at = time.monotonic() - self._slept
                     reading = None if moved is None else IoReading(read_at, moved)
@@ -240,7 +240,7 @@ class ProcessesSource:
             return dict.fromkeys(ids)
         windows = self._without_startup(_windows(self._history, base, now), now, roots)
         findings: dict[ResourceId, Finding | None] = {}
-        for resource in ids:
+        for resource in procfs.give_way(ids, every=50):
             members = groups.members.get(resource, [])
             working = [pid for pid in members if pid in windows.recent or pid in windows.instant]
             jobs = trees_of(working, set(members), now.table) if resource == HOST else [working]

@@ -122,24 +122,57 @@ def read_process(pid: int, proc: str = "/proc") -> Optional[Process]:
     return parse_stat(text, uid)
 
 
-def read_process_table(proc: str = "/proc") -> ProcessTable:
-    """Read every visible process but kernel threads. Blocks: never call it on the event loop.
+class TableReader:
+    """Reads the process table again and again. For one thread at a time.
 
-    Raises:
-        OSError: there is no readable ``/proc`` here, or it is that of another pid namespace.
+    A process whose line did not change remains the very object that it was: most processes sleep,
+    and thousands of new objects at each look would have to be made, and walked by the garbage
+    collector.
     """
-    if os.readlink(proc + "/self") != str(os.getpid()):
-        raise OSError("{} belongs to another pid namespace".format(proc))
-    processes = {}
-    read_at, ticks = time.monotonic(), boot_ticks()
-    for name in give_way(os.listdir(proc)):
-        if name.isdigit():
-            process = read_process(int(name), proc)
-            if process is not None and not process.is_kernel_thread:
-                processes[process.pid] = process
-    if os.getpid() not in processes:
-        raise OSError("{} does not show this process itself".format(proc))
-    return ProcessTable(read_at, ticks, processes)
+
+    def __init__(self, proc: str = "/proc") -> None:
+        self._proc = proc
+        self._known: Dict[int, Tuple[bytes, Process]] = {}
+
+    def __call__(self) -> ProcessTable:
+        """Read every visible process but kernel threads. Blocks: never on the event loop.
+
+        Raises:
+            OSError: there is no readable ``/proc`` here, or it is that of another pid namespace.
+        """
+        proc = self._proc
+        if os.readlink(proc + "/self") != str(os.getpid()):
+            raise OSError("{} belongs to another pid namespace".format(proc))
+        processes, known = {}, {}
+        read_at, ticks = time.monotonic(), boot_ticks()
+        for name in give_way(os.listdir(proc)):
+            found = self._read(int(name)) if name.isdigit() else None
+            if found is not None:
+                process = found[1]
+                known[process.pid] = found
+                if not process.is_kernel_thread:
+                    processes[process.pid] = process
+        self._known = known
+        if os.getpid() not in processes:
+            raise OSError("{} does not show this process itself".format(proc))
+        return ProcessTable(read_at, ticks, processes)
+
+    def _read(self, pid: int) -> Optional[Tuple[bytes, Process]]:
+        directory = "{}/{}".format(self._proc, pid)
+        try:
+            uid = os.stat(directory).st_uid
+            line = _read(directory + "/stat")
+        except OSError:
+            return None
+        known = self._known.get(pid)
+        if known is not None and known[0] == line and known[1].uid == uid:
+            return known
+        return line, parse_stat(line.decode("utf-8", "replace"), uid)
+
+
+def read_process_table(proc: str = "/proc") -> ProcessTable:
+    """Read the process table once: see `TableReader`."""
+    return TableReader(proc)()
 
 
 def command_line(pid: int, proc: str = "/proc") -> Tuple[str, ...]:

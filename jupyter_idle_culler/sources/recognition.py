@@ -34,21 +34,20 @@ class PerProcess:
 
     def __init__(self, ask: Callable[[Process], bool]) -> None:
         self._ask = ask
-        self._answers: Dict[ProcKey, "tuple[str, bool]"] = {}
+        self._answers: Dict[int, "tuple[int, str, bool]"] = {}
 
     def __call__(self, process: Process) -> bool:
         """Answer for one process."""
-        known = self._answers.get(process.key)
-        if known is None or known[0] != process.comm:
-            known = self._answers[process.key] = (process.comm, self._ask(process))
-        return known[1]
+        known = self._answers.get(process.pid)
+        if known is None or known[0] != process.start_ticks or known[1] != process.comm:
+            known = (process.start_ticks, process.comm, self._ask(process))
+            self._answers[process.pid] = known
+        return known[2]
 
     def forget_gone(self, processes: Mapping[int, Process]) -> None:
         """Drop what is remembered of processes that are gone."""
-        for key in list(self._answers):
-            process = processes.get(key.pid)
-            if process is None or process.start_ticks != key.start_ticks:
-                del self._answers[key]
+        for pid in self._answers.keys() - processes.keys():
+            del self._answers[pid]
 
 
 class Names:
