@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -288,13 +289,17 @@ def pause(server: LiveServer) -> float:
     stopped = processes_of(server)
     for process in stopped:
         process.suspend()
-        wait_until(lambda p=process: p.status() == psutil.STATUS_STOPPED, "its stop", 10, 0.001)
+        wait_until(partial(_is_stopped, process), "its stop", 10, 0.001)
     began = time.monotonic()
     time.sleep(PAUSE)  # nothing happens that could be waited for
     paused = time.monotonic() - began
     for process in reversed(stopped):
         process.resume()
     return paused
+
+
+def _is_stopped(process: psutil.Process) -> bool:
+    return bool(process.status() == psutil.STATUS_STOPPED)
 
 
 def assert_counted_awake(
