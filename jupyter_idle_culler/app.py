@@ -83,7 +83,9 @@ class IdleCullerApp(ExtensionApp):
         await self._start()
 
     async def stop_extension(self) -> None:
-        """Let go of everything; nothing of ours runs on."""
+        """Let go of everything; what failed to load has nothing to let go of."""
+        if not hasattr(self, "service"):
+            return
         await self._culler.stop()
         self._kernels.close()
         self._contents.close()
