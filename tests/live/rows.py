@@ -7,12 +7,14 @@ is most of what it does. Instants are monotonic seconds, the clock of the server
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,11 @@ import pytest
 from .harness import Kernel, LiveServer, Terminal, wait_until
 
 Scenario = Callable[[Any], None]
+
+TIMEOUT = 6.0
+WARNING = 2.0
+HELD = TIMEOUT + 4.0
+"""Of a host: its timeout, how long a warning stands, and how long one is watched that is held."""
 
 LATENESS_SECONDS = 12.0
 """So late may a cull or stop come on a machine that does many other things at once."""
@@ -70,6 +77,20 @@ def _run(scenario: Scenario, argument: Callable[[Scenario], Any]) -> None:
     scenario(argument(scenario))
 
 
+def run_in_homes(
+    request: pytest.FixtureRequest, homes: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """Run the selected scenarios of a module, three at once, each in a home of its own."""
+    base, numbers = homes.mktemp("host"), itertools.count()
+
+    def home(_: Scenario) -> Home:
+        path = base / str(next(numbers))  # short: the path of a socket has at most 107 characters
+        path.mkdir()
+        return Home(path)
+
+    yield from run_side_by_side(request, 3, home)
+
+
 def minutes(seconds: float) -> float:
     """Return what the configuration takes."""
     return seconds / 60
@@ -105,6 +126,32 @@ def again_and_again(act: Callable[[], Any], pause_seconds: float = 1.0) -> Itera
         raise failures[0]
 
 
+@dataclass
+class Home:
+    """Where a row's server lives; it starts servers whose host stops after `TIMEOUT`."""
+
+    path: Path
+
+    @contextlib.contextmanager
+    def server(self, config: Mapping[str, Any] | None = None, **more: Any) -> Iterator[LiveServer]:
+        """Start a server, with this configuration beside what every row has."""
+        settings = {
+            "timeout_minutes": minutes(TIMEOUT),
+            "warning_minutes": minutes(WARNING),
+            "stop_action": "server",
+            "check_interval_seconds": 1,
+            **(config or {}),
+        }
+        script(self.path, "work.py", WORK)
+        with LiveServer(self.path, settings, **more) as running:
+            yield running
+
+    @property
+    def job(self) -> str:
+        """The command line of a job that works."""
+        return f"{sys.executable} {self.path / 'work.py'}"
+
+
 _STARTING = threading.BoundedSemaphore(2)
 """So few kernels start at once: with more, each would take longer than its timeout."""
 
@@ -130,6 +177,22 @@ def typing_in(server: LiveServer, name: str | None = None) -> Iterator[Terminal]
         yield terminal
     finally:
         terminal.close()
+
+
+@contextlib.contextmanager
+def set_up(server: LiveServer) -> Iterator[list[float]]:
+    """Let a person be seen while a row is prepared, however long that takes on a crowded machine.
+
+    Yields the instants; the last one is the evidence from which the host's idleness counts at
+    least.
+    """
+
+    def be_there() -> None:
+        server.request("POST", "api/idle-culler/v1/activity", {"presence": True})
+
+    with again_and_again(be_there) as instants:
+        wait_until(lambda: instants, "the person")
+        yield instants
 
 
 def entries(server: LiveServer, resource: str, action: str, event: str) -> list[dict[str, Any]]:
@@ -246,6 +309,7 @@ def goes_down(
 
 def stopped_by(server: LiveServer, warning_seconds: float) -> dict[str, Any]:
     """Return the decision that stopped the host; a warning stood its time before it."""
+    wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome of the stop")
     about = [
         entry
         for entry in server.journal()
@@ -258,6 +322,11 @@ def stopped_by(server: LiveServer, warning_seconds: float) -> dict[str, Any]:
     (outcome,) = entries(server, "host", "stop", "outcome")
     assert outcome["ok"], outcome
     return stop
+
+
+def stops_after(server: LiveServer, after: float, before: float) -> dict[str, Any]:
+    """Watch a server of a `Home` stop one timeout after evidence that was between two instants."""
+    return goes_down(server, TIMEOUT, WARNING, after, before)
 
 
 def _why_stopped(server: LiveServer) -> object:
