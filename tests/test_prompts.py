@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import zmq
 from traitlets.config import Config
 
 from jupyter_idle_culler.sources.prompts import (
@@ -90,6 +91,22 @@ async def test_an_answer_is_evidence_and_the_cell_goes_on(
         await tab.replied(request)
         await until(lambda: _idle(here, kernel_id))
         assert "prompt" not in (await here.idle(kernel_id)).detail
+
+
+async def test_a_prompt_of_a_cell_whose_begin_was_not_heard_is_idle(world: Worlds) -> None:
+    """K3: also where the subscription to a new kernel stands only after its first cell began."""
+    async with world() as here:
+        kernel_id = await here.start_kernel()
+        iopub = here.source._turns._subscriptions[kernel_id].stream.socket
+        iopub.setsockopt(zmq.UNSUBSCRIBE, b"")
+        tab = await here.connect(kernel_id)
+        request = tab.execute("input('go? '); import time; time.sleep(600)")
+        await tab.message("stdin", "input_request", request)
+        await until(lambda: _is_busy(here, kernel_id), "the server's own view")
+        for _ in range(3):
+            assert await waits(here, kernel_id)
+        answer(tab, "yes")
+        await until(lambda: here.active(kernel_id))
 
 
 async def test_a_second_prompt_of_a_cell_counts_from_its_own_instant(world: Worlds) -> None:
@@ -211,6 +228,18 @@ async def test_a_broken_message_does_not_break_the_connection(world: Worlds) -> 
         assert reply["content"]["status"] == "ok"
 
 
+async def test_a_message_that_the_server_refuses_is_no_evidence(world: Worlds) -> None:
+    """K6: what allowed_message_types keeps from the kernel does not count as sent to it."""
+    async with world() as here:
+        kernel_id = await here.start_kernel()
+        tab = await here.connect(kernel_id)
+        here.manager.allowed_message_types = ["kernel_info_request"]
+        tab.execute("1")
+        await tab.replied(tab.send("kernel_info_request"))
+        assert await _idle(here, kernel_id)
+        assert (await here.idle(kernel_id)).at is None
+
+
 def _explode(*args: object) -> None:
     message = "broken on purpose"
     raise ValueError(message)
@@ -222,6 +251,10 @@ async def _idle(here: World, kernel_id: str) -> bool:
 
 async def _detail(here: World, kernel_id: str, detail: str) -> bool:
     return (await here.idle(kernel_id)).detail == detail
+
+
+def _is_busy(here: World, kernel_id: str) -> bool:
+    return bool(here.manager.get_kernel(kernel_id).execution_state == "busy")
 
 
 def _prompts(tab: Client, count: int) -> bool:

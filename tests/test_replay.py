@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -30,6 +31,8 @@ from jupyter_idle_culler.journal_file import encode, parse
 from jupyter_idle_culler.recorder import Recorder
 from jupyter_idle_culler.records import decision_fields
 from jupyter_idle_culler.replay import ReplayReport, recorded_policy, replay
+
+from .live.harness import LiveServer, wait_until
 
 EPOCH = datetime(2026, 3, 1, tzinfo=timezone.utc)
 A, B = ResourceId(Kind.KERNEL, "a"), ResourceId(Kind.KERNEL, "b")
@@ -243,6 +246,89 @@ def test_any_policy_can_be_tried_on_any_record(
     assert all(act.saved_seconds >= 0.0 for act in report.acts)
 
 
+HABITS = st.lists(
+    st.tuples(
+        st.sampled_from([A, T, HOST]),
+        st.sampled_from(["kernels", "processes"]),
+        st.sampled_from(["types", "fades", "works", "is watched", "holds", "connects"]),
+        st.integers(0, 20),
+        st.integers(1, 15),
+        st.sampled_from([0.0, 3.0, 8.0, 25.0]),
+        st.sampled_from([Strength.WORK, Strength.WORK, Strength.UNATTENDED]),
+    ),
+    min_size=1,
+    max_size=6,
+)
+BRISK = st.builds(
+    Policy,
+    kernel_timeout_seconds=st.sampled_from([15.0, 40.0]),
+    terminal_timeout_seconds=st.sampled_from([15.0, 40.0, math.inf]),
+    host_timeout_seconds=st.sampled_from([30.0, 100.0]),
+    warning_seconds=st.sampled_from([5.0, 20.0]),
+    max_unattended_seconds=st.sampled_from([60.0, math.inf]),
+    ignore_connections=st.booleans(),
+)
+
+
+def follow(world: Recording, habit: tuple[Any, ...], step: int) -> None:
+    """Let somebody do what they are used to, from one step to another."""
+    resource, source, kind, start, length, lag, strength = habit
+    begins, ends = step == start, step == start + length
+    if resource.name and resource not in world.resources:
+        if not begins:
+            return
+        world.add(Resource(resource, started_at=world.now, pid=7))
+    if kind in ("holds", "connects") and resource.name:
+        known = world.resources[resource]
+        if begins and kind == "holds":
+            world.add(replace(known, hold_host=True))
+        elif begins or ends:
+            world.add(replace(known, connections=int(begins), hold_host=False))
+    elif start <= step < start + length:
+        at = None if kind == "works" else world.now - lag
+        if kind == "fades":
+            # It moves on at each look, and falls behind: it may be ended while it still moves.
+            at = world.started_at + (world.now - world.started_at) / 2
+        verdict = Verdict.ACTIVE if kind in ("works", "is watched") else Verdict.IDLE
+        world.see(Observation(resource, source, verdict, at, kind, strength))
+    elif ends and kind == "works":
+        at = world.now - lag if lag else None
+        world.see(Observation(resource, source, Verdict.IDLE, at, "rests", strength))
+
+
+@settings(max_examples=300, deadline=None)
+@given(BRISK, HABITS, st.lists(st.floats(0.5, 30.0), min_size=20, max_size=40))
+def test_replay_reproduces_what_people_and_programs_do_for_a_while(
+    policy: Policy, habits: list[Any], spans: list[float]
+) -> None:
+    """Typing, working and watching, at the pace of the timeouts: the same acts and times again."""
+    world = Recording(policy)
+    world.look()
+    for step, span in enumerate(spans):
+        world.now += 0.25
+        for habit in habits:
+            follow(world, habit, step)
+        world.wait_until(world.now + span)
+    assert acts_of(replay(world.entries)) == unrepeated(world)
+
+
+def test_the_journal_of_a_real_server_gives_its_decisions_again(tmp_path: Path) -> None:
+    """Two real kernels, used and culled at different times: the same acts at the same instants."""
+    config = {"timeout_minutes": 0.05, "check_interval_seconds": 1}
+    with LiveServer(tmp_path, config, isolate=False) as server:
+        for code in ("1", "import time; time.sleep(1)"):
+            kernel = server.kernel()
+            kernel.execute(code)
+            kernel.close()
+        wait_until(lambda: not server.kernel_ids(), "the kernels to be culled")
+        wait_until(
+            lambda: [e["event"] for e in server.journal()].count("gone") == 2, "the journal's word"
+        )
+        report = replay(list(server.journal()))
+    assert [act.action for act in report.recorded] == ["cull", "cull"]
+    assert acts_of(report) == [(act.resource, act.action, act.t) for act in report.recorded]
+
+
 def kernel_day() -> Recording:
     """Record 300 minutes of a kernel that was used at 0, 50 and 200, and never culled."""
     never = replace(POLICY, kernel_timeout_seconds=math.inf, host_timeout_seconds=math.inf)
@@ -305,6 +391,24 @@ def test_an_hour_of_typing_is_a_handful_of_entries_and_culls_nothing_meanwhile()
     assert len(evidence) <= 4
     short = replace(POLICY, terminal_timeout_seconds=600.0, host_stops=False)
     assert [act.t for act in replay(world.entries, short).acts] == [59 * 60.0 - 3.0 + 600.0]
+
+
+def test_work_that_ended_between_two_looks_counts_to_the_last_look_that_saw_it() -> None:
+    """Another deadline that falls into the gap does not make the work longer than it was seen."""
+    world = Recording(replace(POLICY, host_stops=False, kernel_timeout_seconds=math.inf), now=0.0)
+    world.add(Resource(A, started_at=0.0, pid=7))
+    world.add(Resource(B, started_at=0.0, pid=8))
+    world.see(Observation(A, "processes", Verdict.ACTIVE, None, "computes"))
+    world.idle(B, 70.0)
+    for now in (100.0, 160.0, 2000.0):
+        world.wait_until(now)
+        world.see(Observation(A, "processes", Verdict.IDLE, None, "rests"))
+    world.write("keep-alive", {})
+    tried = replace(POLICY, host_stops=False, kernel_timeout_seconds=60.0)
+    assert acts_of(replay(world.entries, tried)) == [
+        ("kernel:b", "cull", 130.0),
+        ("kernel:a", "cull", 160.0),
+    ]
 
 
 def test_what_does_not_change_is_not_recorded() -> None:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import zmq
 from traitlets.config import Config
 
 from jupyter_idle_culler.core.model import Strength
@@ -142,7 +143,7 @@ async def test_a_control_request_does_not_end_the_cell_around_it(world: Worlds) 
     async with world() as here:
         kernel_id = await here.start_kernel()
         tab = await here.connect(kernel_id)
-        request = tab.execute("import time; time.sleep(3)")
+        request = tab.execute("import time; time.sleep(6)")
         await until(lambda: here.active(kernel_id))
         for message_type in ("usage_request", "kernel_info_request"):
             await tab.replied(tab.send(message_type, channel="control"), "control")
@@ -151,6 +152,30 @@ async def test_a_control_request_does_not_end_the_cell_around_it(world: Worlds) 
         assert await here.active(kernel_id)
         await tab.replied(request)
         await until(lambda: _idle(here, kernel_id))
+
+
+async def test_a_cell_whose_begin_was_not_heard_is_active_all_the_same(world: Worlds) -> None:
+    """K1: a fast client's first cell may begin before the subscription to its kernel stands."""
+    async with world() as here:
+        kernel_id = await here.start_kernel()
+        tab = await here.connect(kernel_id)
+        iopub = here.source._turns._subscriptions[kernel_id].stream.socket
+        iopub.setsockopt(zmq.UNSUBSCRIBE, b"")
+        await asyncio.sleep(0.2)
+        request = tab.execute("import time; time.sleep(4)")
+        short = tab.execute("1")
+        assert await here.active(kernel_id)
+        await tab.message("iopub", "execute_input", request)
+        iopub.setsockopt(zmq.SUBSCRIBE, b"")
+        for message_type in ("usage_request", "kernel_info_request"):
+            await tab.replied(tab.send(message_type, channel="control"), "control")
+        iopub.setsockopt(zmq.UNSUBSCRIBE, b"")
+        assert await here.active(kernel_id)
+        await tab.replied(request)
+        before = time.monotonic()
+        await tab.replied(short)
+        await until(lambda: _idle(here, kernel_id))
+        assert before - 1.0 <= await here.evidence_at(kernel_id) <= time.monotonic()
 
 
 async def test_a_second_cell_that_waits_its_turn_is_still_to_come(world: Worlds) -> None:

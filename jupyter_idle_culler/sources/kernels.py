@@ -297,11 +297,11 @@ class KernelsSource:
         state, before = getattr(kernel, "execution_state", None), memory.state
         memory.state = state
         running: list[_Since] = []
-        if state == "busy" and turns.is_new:
-            running.append((now, "something"))  # Nothing was heard: the server may know more.
-            if before == "busy":
-                turns.assume_busy()
-        if turns.open or turns.assumed_since is not None:
+        is_unexplained = state == "busy" and turns.is_new  # The server may have heard more.
+        if is_unexplained and before == "busy":
+            turns.assume_busy()
+        sent = self.prompts.sent_cells(turns.kernel_id)
+        if turns.open or sent or is_unexplained or turns.assumed_since is not None:
             self._read_buffer(turns.kernel_id, kernel)
         for message_id in list(self.prompts.open_prompts(turns.kernel_id)):
             if turns.is_over(message_id):
@@ -317,8 +317,10 @@ class KernelsSource:
                 evidence.append((turn.last_output, f"its {what} wrote output"))
             if message_id not in prompts:
                 running.append((turn.since, what))
-        if turns.assumed_since is not None and not prompts:
-            running.append((turns.assumed_since, "something"))
+        running.extend((at, "cell") for message_id, at in sent.items() if message_id not in prompts)
+        if (is_unexplained or turns.assumed_since is not None) and not prompts:
+            since = now if turns.assumed_since is None else turns.assumed_since
+            running.append((since, "something"))
         return min(running, default=None), evidence
 
     def _read_buffer(self, kernel_id: str, kernel: Any) -> None:

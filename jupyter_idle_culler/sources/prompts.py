@@ -34,6 +34,7 @@ PASSIVE_TYPES = frozenset(
 )
 """Requests that clients send by themselves. A message of a type that is not here counts."""
 
+EXECUTE = "execute_request"
 _DELIMITER = b"<IDS|MSG>"
 _V1_PROTOCOL = "v1.kernel.websocket.jupyter.org"
 _WIDGET_CONTROL = "jupyter.widget.control"
@@ -43,11 +44,16 @@ _MAX_PARSED_BYTES = 65536
 
 
 class PromptWatch:
-    """Remember the open prompts of each kernel, and when a client last sent it something to do."""
+    """Remember each kernel's open prompts, and what its clients sent it to do.
+
+    A subscription to a new kernel may come about a moment later than a fast client's first cell:
+    so a cell that was sent counts until IOPub or its reply tells more.
+    """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._prompts: dict[str, dict[str, float]] = {}
+        self._sent: dict[str, dict[str, float]] = {}
         self._evidence: dict[str, tuple[float, str]] = {}
         self._passive: set[str] = set()
         self._passive_order: deque[str] = deque()
@@ -61,6 +67,10 @@ class PromptWatch:
     def evidence(self, kernel_id: str) -> tuple[float, str] | None:
         """Return when a client last sent something that counts, and what; None: never seen."""
         return self._evidence.get(kernel_id)
+
+    def sent_cells(self, kernel_id: str) -> Mapping[str, float]:
+        """Return since when cells (by msg_id) are on their way of which nothing was heard yet."""
+        return self._sent.get(kernel_id, {})
 
     def is_passive(self, message_type: str, message_id: str) -> bool:
         """Tell whether a message is one that clients send without a person or program asking."""
@@ -84,18 +94,30 @@ class PromptWatch:
             if channel == "stdin":
                 note_stdin(self, kernel_id, frames, unpack)
 
+    def turn_began(self, kernel_id: str, parent_id: str) -> None:
+        """Note that the kernel works on a request: from now on IOPub tells of it."""
+        self._sent.get(kernel_id, {}).pop(parent_id, None)
+
     def turn_ended(self, kernel_id: str, parent_id: str) -> None:
         """Forget the prompt of a request that is over."""
+        self._sent.get(kernel_id, {}).pop(parent_id, None)
         self._prompts.get(kernel_id, {}).pop(parent_id, None)
 
+    def replied(self, kernel_id: str, parent_id: str) -> None:
+        """Note the reply to a request. One that IOPub tells of is over when IOPub says so."""
+        if self._sent.get(kernel_id, {}).pop(parent_id, None) is not None:
+            self._evidence[kernel_id] = (self._clock(), "its last cell ended")
+            self._prompts.get(kernel_id, {}).pop(parent_id, None)
+
     def restarted(self, kernel_id: str) -> None:
-        """Forget the prompts of a kernel whose process is another one now."""
+        """Forget what a kernel was at whose process is another one now."""
         self._prompts.pop(kernel_id, None)
+        self._sent.pop(kernel_id, None)
 
     def keep_only(self, kernel_ids: Iterable[str]) -> None:
         """Forget every other kernel."""
         kept = set(kernel_ids)
-        for known in (self._prompts, self._evidence, self._buffers_read):
+        for known in (self._prompts, self._sent, self._evidence, self._buffers_read):
             for gone in known.keys() - kept:
                 del known[gone]
 
@@ -112,6 +134,8 @@ class PromptWatch:
                 self._remember_passive(message_id)
             elif not self.is_passive(message_type, message_id):
                 self._evidence[kernel_id] = (self._clock(), f"a client sent {message_type}")
+                if message_type == EXECUTE:
+                    self._remember_sent(kernel_id, message_id)
 
     def _is_widget_refresh(self, message_type: str, content: Callable[[], Any]) -> bool:
         """Tell whether this is the widget manager's own question for the state after a reconnect.
@@ -132,6 +156,12 @@ class PromptWatch:
             return comm_id in self._control_comms
         data = body.get("data")
         return isinstance(data, dict) and data.get("method") in _WIDGET_REFRESH
+
+    def _remember_sent(self, kernel_id: str, message_id: str) -> None:
+        sent = self._sent.setdefault(kernel_id, {})
+        sent[message_id] = self._clock()
+        if len(sent) > _REMEMBERED_MESSAGES:
+            del sent[next(iter(sent))]
 
     def _remember_passive(self, message_id: str) -> None:
         if message_id not in self._passive:
@@ -163,17 +193,12 @@ def _split_v1(message: bytes) -> tuple[str, bytes, bytes]:
     return channel, message[offsets[1] : offsets[2]], message[offsets[4] : offsets[5]]
 
 
-def _note_incoming(watch: PromptWatch, kernel_id: str, protocol: str | None, message: Any) -> None:
-    if protocol == _V1_PROTOCOL:
+def _read_incoming(connection: Any, message: Any) -> tuple[str, Any, Callable[[], Any]]:
+    """Return channel, header and what gives the content of a client's websocket message."""
+    if getattr(connection, "subprotocol", None) == _V1_PROTOCOL:
         channel, header, content = _split_v1(message)
         small = len(content) <= _MAX_PARSED_BYTES
-        watch.client_message(
-            kernel_id,
-            channel,
-            json.loads(header),
-            lambda: json.loads(content) if small else None,
-        )
-        return
+        return channel, json.loads(header), lambda: json.loads(content) if small else None
     if isinstance(message, bytes):
         # Buffers behind the JSON: their number, then one offset each (jupyter_server's own form).
         count = int.from_bytes(message[:4], "big")
@@ -181,8 +206,16 @@ def _note_incoming(watch: PromptWatch, kernel_id: str, protocol: str | None, mes
         end = int.from_bytes(message[8:12], "big") if count > 1 else None
         message = message[start:end]
     body = json.loads(message)
-    channel = body.get("channel") or "shell"
-    watch.client_message(kernel_id, channel, body["header"], lambda: body.get("content"))
+    return body.get("channel") or "shell", body["header"], lambda: body.get("content")
+
+
+def _note_incoming(watch: PromptWatch, connection: Any, message: Any) -> None:
+    if not getattr(connection, "channels", True):
+        return  # It is closed already, and drops the message.
+    channel, header, content = _read_incoming(connection, message)
+    allowed = getattr(connection.multi_kernel_manager, "allowed_message_types", None)
+    if not allowed or header["msg_type"] in allowed:  # What is not allowed is dropped, too.
+        watch.client_message(connection.kernel_id, channel, header, content)
 
 
 def _note_outgoing(watch: PromptWatch, connection: Any, args: tuple[Any, ...]) -> None:
@@ -194,8 +227,12 @@ def _note_outgoing(watch: PromptWatch, connection: Any, args: tuple[Any, ...]) -
                 watch.prompt_opened(connection.kernel_id, str(body["parent_header"]["msg_id"]))
         return
     stream, frames = args[0], args[1]
-    if (stream if isinstance(stream, str) else getattr(stream, "channel", None)) == "stdin":
+    channel = stream if isinstance(stream, str) else getattr(stream, "channel", None)
+    if channel == "stdin":
         note_stdin(watch, connection.kernel_id, frames, connection.session.unpack)
+    elif channel == "shell":
+        parent = connection.session.unpack(message_frames(frames)[1])
+        watch.replied(connection.kernel_id, str(parent.get("msg_id")))
 
 
 def _watched(connection_class: type[Any], watch: PromptWatch, log: logging.Logger) -> type[Any]:
@@ -215,8 +252,7 @@ def _watched(connection_class: type[Any], watch: PromptWatch, log: logging.Logge
         idle_culler_original = connection_class
 
         def handle_incoming_message(self, incoming_msg: Any) -> None:
-            protocol = getattr(self, "subprotocol", None)
-            guard(_note_incoming, watch, self.kernel_id, protocol, incoming_msg)
+            guard(_note_incoming, watch, self, incoming_msg)
             super().handle_incoming_message(incoming_msg)
 
         def handle_outgoing_message(self, *args: Any) -> None:

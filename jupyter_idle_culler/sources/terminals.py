@@ -170,7 +170,11 @@ class TerminalsSource:
         found = {}
         for name, terminal in terminals.items():
             shell = look.processes.processes.get(terminal.pid or 0)
-            terminal.shell_ended = shell.state in ("Z", "X") if shell else terminal.shell_seen
+            if shell is not None:
+                terminal.shell_ended = shell.state in ("Z", "X")
+            elif not terminal.shell_ended:
+                # It may have come and gone between two looks.
+                terminal.shell_ended = terminal.shell_seen or _is_gone(terminal.pid)
             if shell is None or not shell.tty_nr:
                 born_since = terminal.looked_at is None and shell is None
                 known = terminal.shell_ended or born_since
@@ -227,6 +231,19 @@ class TerminalsSource:
             at = terminal.job_ended_at
             found.append(Observation(id, self.name, Verdict.IDLE, at, "its last command ended"))
         return found
+
+
+def _is_gone(pid: int | None) -> bool:
+    """Tell whether there is no such process, also none of somebody else's that is hidden."""
+    if pid is None:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _resource(id: ResourceId, terminal: _Terminal, foreground: Foreground | None) -> Resource:

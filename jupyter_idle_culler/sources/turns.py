@@ -15,9 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from .prompts import PromptWatch, message_frames
+from .prompts import EXECUTE, PromptWatch, message_frames
 
-_EXECUTE = "execute_request"
 _SHELL_ONLY_TYPES = frozenset(
     {"complete_request", "history_request", "inspect_request", "is_complete_request"}
 )
@@ -113,7 +112,7 @@ class KernelTurns:
                 self._end(message_id)
 
     def _begin(self, message_id: str, message_type: str, subshell: str | None) -> None:
-        if message_type == _EXECUTE:
+        if message_type == EXECUTE:
             # Cells of one shell run one after the other: an older one ended, its idle was lost.
             over = [key for key, turn in self.open.items() if turn.subshell == subshell]
             for key in over:
@@ -121,6 +120,7 @@ class KernelTurns:
             self.assumed_since = None
         self.open[message_id] = Turn(message_type, subshell, self._clock())
         self._keys[message_id] = message_id.encode()
+        self._prompts.turn_began(self.kernel_id, message_id)
 
     def _end(self, message_id: str) -> None:
         self.open.pop(message_id, None)

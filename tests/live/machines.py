@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -87,19 +88,28 @@ def as_stranger() -> tuple[str, ...]:
 
 @contextmanager
 def strangers_home() -> Iterator[Path]:
-    """Make a home that `as_stranger` owns, where that user can reach it. Fails if it cannot run."""
-    with tempfile.TemporaryDirectory(prefix="idle-culler-") as name:
+    """Make a home where `as_stranger` can reach it; fail where that user can run nothing of ours.
+
+    What is made in it is not that user's yet: see `give_to_stranger`.
+    """
+    with tempfile.TemporaryDirectory(prefix="idle-culler-", ignore_cleanup_errors=True) as name:
         home = Path(name)
-        home.chmod(0o700)
+        home.chmod(0o755)
+        command = [sys.executable, "-c", "import jupyter_idle_culler.app"]
+        if os.geteuid() == 0:
+            command = [*as_stranger(), *command]
+        tried = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
+        assert tried.returncode == 0, (
+            f"uid {STRANGER} must be able to read this package and its Python: {tried.stderr}"
+        )
         yield home
 
 
 def give_to_stranger(home: Path) -> None:
     """Let that user own all of a home."""
-    if os.geteuid() != 0:
-        return
-    for path in (home, *home.rglob("*")):
-        os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
+    if os.geteuid() == 0:
+        for path in (home, *home.rglob("*")):
+            os.chown(path, STRANGER, STRANGER, follow_symlinks=False)
 
 
 def shell(script: str, *, then: tuple[str, ...] = ()) -> tuple[str, ...]:
