@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -391,6 +392,24 @@ async def test_a_job_that_ended_between_two_looks_counts_until_the_later_look(
     (ended,) = (o.at for o in report.observations if o.detail == "its last command ended")
     assert ended is not None
     assert ended >= before
+
+
+async def test_a_terminal_whose_shell_came_and_went_between_two_looks_is_idle(
+    open_terminal: OpenTerminal,
+) -> None:
+    """P2: a job that was disowned keeps the terminal open and listed; nothing there is hidden."""
+    terminal = await open_terminal()
+    await terminal.tabs[0].type("sleep 30 & disown -a\rexit\r")
+    shell = terminal.pty.ptyproc.pid
+
+    async def shell_is_gone() -> bool:
+        return not terminal.pty.ptyproc.isalive()  # which reaps it
+
+    await until(shell_is_gone, "the end of the shell")
+    await terminal.becomes(IDLE, "its shell has ended")
+    for process in read_process_table().processes.values():
+        if process.session == shell:
+            os.kill(process.pid, signal.SIGKILL)
 
 
 async def test_without_a_watch_the_device_tells_of_input(
