@@ -108,7 +108,7 @@ async def test_what_a_tab_asks_by_itself_is_no_evidence(
     async with world() as here:
         kernel_id = await here.start_kernel()
         tab = await here.connect(kernel_id)
-        await tab.run("1")
+        await tab.run("%config Completer.use_jedi = False")  # it takes seconds at first
         await until(lambda: _idle(here, kernel_id))
         evidence_at = await here.evidence_at(kernel_id)
         for _ in range(3):
