@@ -10,7 +10,7 @@ from pathlib import Path
 from .figures import Figure, percentile
 from .servers import Server, wait_until
 
-_TIMEOUT_SECONDS = 5.0
+_LEAD_SECONDS = 4.0  # from the change of the timeout to the first deadline
 _SETTINGS = "api/idle-culler/v1/settings"
 _FAR = 120.0  # minutes: as long as the kernels are not all there
 # What light kernels note by themselves: that they are done, on the clock of all processes.
@@ -75,8 +75,10 @@ def _cull(server: Server, *, real: int, light: int) -> _Culls:
     """Start kernels, run a cell in all at once, give them a short timeout, watch them go."""
     server.request("PATCH", _SETTINGS, {"kernel_timeout_minutes": _FAR})
     ids = server.start_kernels(real) + server.start_kernels(light, "light")
+    began = time.monotonic()
     server.run_cells(ids, _NOTING_CELL)
-    server.request("PATCH", _SETTINGS, {"kernel_timeout_minutes": _TIMEOUT_SECONDS / 60})
+    timeout = time.monotonic() - began + _LEAD_SECONDS
+    server.request("PATCH", _SETTINGS, {"kernel_timeout_minutes": timeout / 60})
     status = server.request("GET", "api/idle-culler/v1/status")["kernels"]
     processes = {
         kernel["id"]: server.proc / str(kernel["facts"]["kernel_pid"]) for kernel in status
@@ -93,7 +95,7 @@ def _cull(server: Server, *, real: int, light: int) -> _Culls:
         told = notes.get("told to end")
         if told is not None:
             culls.told.append(told - deadline)
-        culls.spared.append(min(at - deadline, at - notes["idle"] - _TIMEOUT_SECONDS))
+        culls.spared.append(min(at - deadline, at - notes["idle"] - timeout))
     return culls
 
 

@@ -19,9 +19,9 @@ from traitlets.config import Config
 
 from jupyter_idle_culler.actions.base import Outcome
 from jupyter_idle_culler.actions.cull_kernel import CullKernel, end_all_kernels
-from jupyter_idle_culler.actions.kernel_processes import KernelSession
+from jupyter_idle_culler.actions.kernel_processes import KernelSession, SharedReading
 from jupyter_idle_culler.core.model import Action, Decision, Kind, ResourceId, Verdict
-from jupyter_idle_culler.sources.procfs import read_process
+from jupyter_idle_culler.sources.procfs import read_process, read_process_table
 
 from .kernel_world import Client, World, kernel_world, until
 
@@ -283,12 +283,12 @@ def test_under_a_nohup_server_only_orphans_were_left_behind_on_purpose(
     child, job = int(pids.read_text()), int(Path(f"{pids}.job").read_text())
     strays.extend([child, job])
     session = KernelSession(leader.pid)
-    members = session.members()
+    members = session.members(read_process_table().processes)
     assert [process.pid for process in members.ordinary] == [child]
     assert [process.pid for process in members.detached] == [job]
     leader.kill()
     leader.wait()
-    left = session.end_ordinary()
+    left = asyncio.run(session.end_ordinary(SharedReading()))
     assert not lives(child)
     assert lives(job)
     assert [process.pid for process in left.detached] == [job]

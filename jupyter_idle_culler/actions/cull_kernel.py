@@ -20,7 +20,7 @@ from jupyter_core.utils import ensure_async
 from ..core.model import Decision
 from ..sources.procfs import Process
 from .base import Outcome
-from .kernel_processes import KernelSession, Members
+from .kernel_processes import KernelSession, Members, SharedReading
 
 _ACTIONS_SCHEMA = "https://events.jupyter.org/jupyter_server/kernel_actions/v1"
 _SHUTDOWN_SECONDS = 15.0
@@ -40,22 +40,30 @@ class CullKernel:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         self._settings = settings
+        self._read = SharedReading()
 
     async def apply(self, decision: Decision) -> Outcome:
         """End the kernel. Takes at most about half a minute, however it hangs."""
-        return await end_kernel(self._settings, decision.resource.name)
+        return await end_kernel(self._settings, decision.resource.name, self._read)
 
 
 async def end_all_kernels(settings: Mapping[str, Any]) -> dict[str, Outcome]:
     """End every kernel that the server started, at the same time; returns what became of each."""
     manager = settings["kernel_manager"]
     kernel_ids = [kid for kid in manager.list_kernel_ids() if _owned(manager.get_kernel(kid))]
-    outcomes = await asyncio.gather(*(end_kernel(settings, kid) for kid in kernel_ids))
+    read = SharedReading()
+    outcomes = await asyncio.gather(*(end_kernel(settings, kid, read) for kid in kernel_ids))
     return dict(zip(kernel_ids, outcomes, strict=True))
 
 
-async def end_kernel(settings: Mapping[str, Any], kernel_id: str) -> Outcome:
-    """End one kernel and verify that it is gone. A kernel that is gone already is a success."""
+async def end_kernel(
+    settings: Mapping[str, Any], kernel_id: str, read: SharedReading | None = None
+) -> Outcome:
+    """End one kernel and verify that it is gone. A kernel that is gone already is a success.
+
+    ``read`` is shared by those that are ended at the same time.
+    """
+    read = read or SharedReading()
     manager = settings["kernel_manager"]
     sessions = settings.get("session_manager")
     if kernel_id not in manager:
@@ -68,7 +76,7 @@ async def end_kernel(settings: Mapping[str, Any], kernel_id: str) -> Outcome:
     session: KernelSession | None = None
     if process is not None and sys.platform == "linux":
         session = await asyncio.to_thread(KernelSession, process.pid)
-    members = await asyncio.to_thread(session.members) if session else Members()
+    members = await asyncio.to_thread(session.members, await read()) if session else Members()
     problem: str | None
     if process is not None and (members.in_group or process.poll() is not None):
         # Of a process that ended, the group id may be another's by now: no signals to it either.
@@ -77,7 +85,7 @@ async def end_kernel(settings: Mapping[str, Any], kernel_id: str) -> Outcome:
         problem = await _end_ordinarily(manager, sessions, kernel_id)
         if problem and process is not None:
             problem = await _end_alone(manager, kernel_id, kernel, process, polite=False)
-    left = await asyncio.to_thread(session.end_ordinary) if session else Members()
+    left = await session.end_ordinary(read) if session else Members()
     await _drop_sessions(sessions, kernel_id)
     if kernel_id in manager:
         return Outcome(False, problem or "the server still lists the kernel after its shutdown")

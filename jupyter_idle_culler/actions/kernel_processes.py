@@ -2,11 +2,12 @@
 
 Detached is what `nohup` left (it ignores SIGHUP), with all below it, and what has a session of its
 own (`setsid`, ``start_new_session``). jupyter_client starts each kernel as the leader of a session.
-Linux only: elsewhere there is no ``/proc`` and nothing is found. Everything here blocks.
+Linux only: elsewhere there is no ``/proc`` and nothing is found.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -17,10 +18,9 @@ from pathlib import Path
 from ..sources.procfs import (
     Process,
     ProcKey,
+    TableReader,
     children_of,
-    pause,
     read_process,
-    read_process_table,
     tree,
 )
 
@@ -45,8 +45,41 @@ class Members:
     in_reach: bool = False
 
 
+class SharedReading:
+    """One reading of all processes for everybody who asks while the one before it runs.
+
+    Each who asks gets a reading that began afterwards. Hundreds of kernels that end at the same
+    time would otherwise read the same table hundreds of times, and hold up the looks meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._read_table = TableReader()
+        self._running: asyncio.Task[dict[int, Process]] | None = None
+        self._next: asyncio.Task[dict[int, Process]] | None = None
+
+    async def __call__(self) -> dict[int, Process]:
+        """Return every process by its pid; none where ``/proc`` cannot be read."""
+        if self._next is None:
+            self._next = asyncio.create_task(self._read_after(self._running))
+        return await asyncio.shield(self._next)
+
+    async def _read_after(
+        self, running: asyncio.Task[dict[int, Process]] | None
+    ) -> dict[int, Process]:
+        if running is not None:
+            await asyncio.wait([running])
+        self._running, self._next = self._next, None
+        try:
+            return (await asyncio.to_thread(self._read_table)).processes
+        except OSError:
+            return {}
+
+
 class KernelSession:
-    """The session that a kernel leads, or led before it ended. Its id is the kernel's pid."""
+    """The session that a kernel leads, or led before it ended. Its id is the kernel's pid.
+
+    Making one blocks, and so does `members`: both read files.
+    """
 
     def __init__(self, kernel_pid: int) -> None:
         self._session = kernel_pid
@@ -59,13 +92,9 @@ class KernelSession:
         )
         self._ordinary: set[ProcKey] = set()
 
-    def members(self) -> Members:
+    def members(self, processes: dict[int, Process]) -> Members:
         """Look at the session. Who was once seen to be ordinary remains so when its parent ends."""
         session = self._session
-        try:
-            processes = read_process_table().processes
-        except OSError:
-            return Members()
         living = [
             process
             for process in processes.values()
@@ -84,9 +113,9 @@ class KernelSession:
         in_reach = any(process.pid in below for process in in_group)
         return Members(ordinary, detached, bool(in_group), in_reach)
 
-    def end_ordinary(self) -> Members:
+    async def end_ordinary(self, read: SharedReading) -> Members:
         """End the ordinary members: SIGTERM, some seconds, SIGKILL. Returns who is left."""
-        members = self.members()
+        members = await asyncio.to_thread(self.members, await read())
         for signum, seconds in ((signal.SIGTERM, _TERM_SECONDS), (signal.SIGKILL, _KILL_SECONDS)):
             deadline = time.monotonic() + seconds
             told: set[ProcKey] = set()
@@ -95,8 +124,8 @@ class KernelSession:
                     if process.key not in told:
                         told.add(process.key)
                         _send(process, signum)
-                pause(_POLL_SECONDS)
-                members = self.members()
+                await asyncio.sleep(_POLL_SECONDS)
+                members = await asyncio.to_thread(self.members, await read())
         return members
 
     def _is_detached(self, process: Process, below: set[int]) -> bool:
