@@ -195,6 +195,14 @@ def set_up(server: LiveServer) -> Iterator[list[float]]:
         yield instants
 
 
+@contextlib.contextmanager
+def held_awake(server: LiveServer) -> Iterator[Callable[[], Any]]:
+    """Keep all of a server awake while a row is prepared, until what is yielded is called."""
+    body = {"minutes": 10, "reason": "the row is prepared"}
+    wish = server.request("POST", "api/idle-culler/v1/keep-alive", body)
+    yield lambda: server.request("DELETE", f"api/idle-culler/v1/keep-alive?id={wish['id']}")
+
+
 def entries(server: LiveServer, resource: str, action: str, event: str) -> list[dict[str, Any]]:
     """Return the journal's decisions or outcomes of one kind about one resource (or host)."""
     return [

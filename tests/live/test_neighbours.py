@@ -28,6 +28,7 @@ from .rows import (
     again_and_again,
     entries,
     goes_down,
+    held_awake,
     is_culled,
     is_kept,
     joined,
@@ -93,10 +94,10 @@ def test_each_of_two_servers_stops_by_its_own_idleness(home: Path) -> None:
         Neighbour(home, "idle", config, machine) as idle,
         Neighbour(home, "busy", config, machine) as busy,
     ):
-        held = idle.request("POST", KEEP_ALIVE, {"minutes": 10, "reason": "setting up"})
         wish = busy.request("POST", KEEP_ALIVE, {"minutes": 10, "reason": "mine"})
         busy.request("PATCH", SETTINGS, {"kernel_timeout_minutes": 30})
         with (
+            held_awake(idle) as let_go,
             joined(idle) as quiet,
             joined(busy) as running,
             typing_in(busy) as jobs,
@@ -109,7 +110,7 @@ def test_each_of_two_servers_stops_by_its_own_idleness(home: Path) -> None:
             busy.request("DELETE", f"api/terminals/{jobs.name}")
             with again_and_again(lambda: keys.type("# ")):
                 began = time.monotonic()
-                idle.request("DELETE", f"{KEEP_ALIVE}?id={held['id']}")
+                let_go()
                 quiet.execute("1 + 1")
                 ended = time.monotonic()
                 assert idle.status()["keep_alives"] == []
@@ -188,6 +189,7 @@ def test_under_jupyterhub_everything_works_and_the_hub_sees_silent_work(home: Pa
         Machine() as machine,
         Hub() as hub,
         single_user_server(home, config, hub, isolate=False, prefix=machine.prefix) as server,
+        held_awake(server) as let_go,
         joined(server) as working,
         joined(server) as idle,
         Events(server) as heard,
@@ -197,6 +199,7 @@ def test_under_jupyterhub_everything_works_and_the_hub_sees_silent_work(home: Pa
             f"import threading; threading.Thread(target=exec, args=({WORK!r},)).start()"
         )
         began = time.monotonic()
+        let_go()
         idle.execute("1 + 1")
         is_culled(server, idle.id, timeout, began, time.monotonic())
         is_kept(server, working.id, 0, "processes", "CPU")
@@ -227,6 +230,7 @@ def test_a_plain_server_with_such_a_base_url_works_as_well(home: Path) -> None:
     config = {"timeout_minutes": minutes(timeout), "check_interval_seconds": 1}
     with (
         LiveServer(home, config, base_url=BASE_URL) as server,
+        held_awake(server) as let_go,
         typing_in(server) as terminal,
         joined(server) as working,
         joined(server) as idle,
@@ -234,6 +238,7 @@ def test_a_plain_server_with_such_a_base_url_works_as_well(home: Path) -> None:
     ):
         working.execute(WORK, wait=False)
         began = time.monotonic()
+        let_go()
         idle.execute("1 + 1")
         ended = time.monotonic()
         command = " ".join(command_line("keep-alive", "10m", "--terminal", terminal.name))

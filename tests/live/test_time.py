@@ -6,9 +6,8 @@ The scenarios run side by side, each on a server of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from .rows import (
     LATENESS_SECONDS,
     entries,
     goes_down,
+    held_awake,
     is_culled,
     joined,
     kernel_status,
@@ -314,14 +314,6 @@ def assert_counted_awake(
     since = datetime.now(timezone.utc) - written
     at = time.monotonic() - since.total_seconds()
     assert at - evidence >= timeout + paused - 1, (decision, at, evidence, paused)
-
-
-@contextmanager
-def held_awake(server: LiveServer) -> Iterator[Callable[[], None]]:
-    """Keep all of a server awake while kernels start, until what is yielded is called."""
-    body = {"minutes": 10, "reason": "setting up"}
-    wish = server.request("POST", "api/idle-culler/v1/keep-alive", body)
-    yield lambda: server.request("DELETE", f"api/idle-culler/v1/keep-alive?id={wish['id']}")
 
 
 def keep_awake(server: LiveServer, kernel: Kernel, seconds: float) -> None:
