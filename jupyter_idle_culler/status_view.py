@@ -25,6 +25,10 @@ from .observer import Observer
 
 _Calendar = Callable[[float], datetime]
 
+QUIET_SECONDS = 60.0
+"""What is busy and has done nothing to be seen for so long is said to wait (or a shorter timeout).
+"""
+
 
 def minutes(seconds: float) -> float | None:
     """Return minutes, None for never."""
@@ -56,6 +60,9 @@ class StatusView:
         for decision in decisions:
             if decision.resource in resources:
                 shown = self._resource(decision, resources[decision.resource], now, utc)
+                if looked is not None and _waits(decision, looked):
+                    waits = f"{shown.reason}, probably waiting for something elsewhere"
+                    shown = replace(shown, reason=waits)
                 by_kind[decision.resource.kind].append(shown)
         return view.Status(
             time=self.clock.utc_now(),
@@ -246,6 +253,20 @@ class StatusView:
             when = duration(max(0.0, decision.deadline - now))
             sentences.append(f"{name} will {verb} in {when} unless something happens{pretend}")
         return sentences
+
+
+def _waits(decision: Decision, looked: Looked) -> bool:
+    """Tell whether nothing but a busy cell or a foreground job shows that there is work (K2)."""
+    evidence, policy = looked.state.evidence.get(decision.resource), looked.policy
+    if evidence is None or decision.verdict is not Verdict.ACTIVE:
+        return False
+    is_kernel = decision.resource.kind is Kind.KERNEL
+    timeout = policy.kernel_timeout_seconds if is_kernel else policy.terminal_timeout_seconds
+    quiet_since = looked.at - min(QUIET_SECONDS, timeout)
+    occupied = evidence.occupied.source == decision.evidence_source and (
+        evidence.occupied.at >= decision.evidence_at
+    )
+    return occupied and evidence.work.at <= quiet_since
 
 
 def policy_summary(

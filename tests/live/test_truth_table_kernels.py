@@ -6,6 +6,8 @@ One server for all: the rows run side by side and do not disturb each other. Its
 from __future__ import annotations
 
 import contextlib
+import inspect
+import itertools
 import signal
 import time
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ import websocket
 from .harness import Kernel, LiveServer, wait_until
 from .rows import (
     WORK,
+    Scenario,
     again_and_again,
     culled_by,
     entries,
@@ -100,10 +103,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveServer]:
 
 @pytest.fixture(scope="module")
 def outcomes(
-    request: pytest.FixtureRequest, server: LiveServer
+    request: pytest.FixtureRequest,
+    server: LiveServer,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, Future[None]]]:
-    """Run the rows side by side."""
-    yield from run_side_by_side(request, AT_ONCE, lambda scenario: server)
+    """Run the rows side by side; those that want a home of their own start other servers."""
+    base, numbers = tmp_path_factory.mktemp("own"), itertools.count()
+
+    def argument(scenario: Scenario) -> LiveServer | Path:
+        wants_home = "home" in inspect.signature(scenario).parameters
+        return base / str(next(numbers)) if wants_home else server
+
+    yield from run_side_by_side(request, AT_ONCE, argument)
 
 
 def keeps_after_its_cell(server: LiveServer, code: str, source: str, detail: str) -> None:
@@ -120,6 +131,7 @@ def keeps_in_its_cell(server: LiveServer, code: str) -> None:
     with joined(server) as kernel:
         kernel.execute(code, wait=False)
         is_kept(server, kernel.id, KEPT, "kernels", "cell running")
+        assert "elsewhere" not in kernel_status(server, kernel.id)["reason"]
         server.request("DELETE", f"api/kernels/{kernel.id}")
 
 
@@ -149,6 +161,8 @@ def test_a_cell_that_waits_keeps_its_kernel(server: LiveServer) -> None:
     with joined(server) as kernel:
         kernel.execute("import time; time.sleep(1000)", wait=False)
         is_kept(server, kernel.id, KEPT, "kernels", "cell running")
+        shown = [one for one in server.explain()["status"]["kernels"] if one["id"] == kernel.id]
+        assert "probably waiting for something elsewhere" in shown[0]["reason"], shown
         server.request("DELETE", f"api/kernels/{kernel.id}")
 
 
@@ -413,7 +427,8 @@ def test_a_keep_alive_for_one_kernel_keeps_that_one(server: LiveServer) -> None:
     assert decision["evidence_source"] == "keep-alives", decision
 
 
-def test_a_cell_that_does_nothing_ends_under_max_quiet_minutes(tmp_path: Path) -> None:
+@side_by_side
+def test_a_cell_that_does_nothing_ends_under_max_quiet_minutes(home: Path) -> None:
     """K2: with the cap, a cell that neither computes nor prints is idle from then on; one that
     does either is not."""
     quiet = 6.0
@@ -423,7 +438,7 @@ def test_a_cell_that_does_nothing_ends_under_max_quiet_minutes(tmp_path: Path) -
         "stop_action": "none",
         "check_interval_seconds": 1,
     }
-    with LiveServer(tmp_path, config) as server, contextlib.ExitStack() as tabs:
+    with LiveServer(home, config) as server, contextlib.ExitStack() as tabs:
         printing = tabs.enter_context(joined(server))
         printing.execute("import time\nwhile True: print('.'); time.sleep(.5)", wait=False)
         computing = tabs.enter_context(joined(server))
@@ -436,11 +451,12 @@ def test_a_cell_that_does_nothing_ends_under_max_quiet_minutes(tmp_path: Path) -
             is_kept(server, kernel.id, 0, "kernels", "cell running")
 
 
-def test_a_kernel_whose_restarts_are_used_up_is_seen_no_more(tmp_path: Path) -> None:
+@side_by_side
+def test_a_kernel_whose_restarts_are_used_up_is_seen_no_more(home: Path) -> None:
     """K8: while it is restarted it is starting; when jupyter_server gives it up, it is gone."""
     restarter = {"restart_limit": 1, "time_to_dead": 0.5}
     with LiveServer(
-        tmp_path,
+        home,
         {"stop_action": "none", "check_interval_seconds": 0.5},
         server_config={"AsyncIOLoopKernelRestarter": restarter},
     ) as server:
@@ -461,7 +477,8 @@ def test_a_kernel_whose_restarts_are_used_up_is_seen_no_more(tmp_path: Path) -> 
             wait_until(lambda: not kernel_status(server, kernel.id), "its end")
 
 
-def test_a_kernel_behind_a_gateway_is_judged_by_what_it_says(tmp_path: Path) -> None:
+@side_by_side
+def test_a_kernel_behind_a_gateway_is_judged_by_what_it_says(home: Path) -> None:
     """K10: on a second server as the gateway: its state counts, and that its processes are not
     seen is said; a thread that computes there does not keep it."""
     config = {
@@ -470,7 +487,7 @@ def test_a_kernel_behind_a_gateway_is_judged_by_what_it_says(tmp_path: Path) -> 
         "check_interval_seconds": 1,
     }
     plain = {"ServerApp": {"jpserver_extensions": {"jupyter_idle_culler": False}}}
-    gateway = LiveServer(tmp_path / "gateway", {}, server_config=plain)
+    gateway = LiveServer(home / "gateway", {}, server_config=plain)
     gateway.start(wait=False)
     try:
         wait_until(lambda: _answers(gateway), "the gateway")
@@ -482,7 +499,7 @@ def test_a_kernel_behind_a_gateway_is_judged_by_what_it_says(tmp_path: Path) -> 
             }
         }
         with (
-            LiveServer(tmp_path / "server", config, server_config=to_gateway) as server,
+            LiveServer(home / "server", config, server_config=to_gateway) as server,
             contextlib.ExitStack() as tabs,
         ):
             busy = tabs.enter_context(joined(server))
