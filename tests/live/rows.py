@@ -26,7 +26,7 @@ Scenario = Callable[[Any], None]
 
 TIMEOUT = 6.0
 WARNING = 2.0
-HELD = TIMEOUT + 4.0
+HELD = TIMEOUT + 3.0
 """Of a host: its timeout, how long a warning stands, and how long one is watched that is held."""
 
 LATENESS_SECONDS = 12.0
