@@ -76,32 +76,44 @@ def server_process(server: LiveServer) -> psutil.Process:
     raise AssertionError(message)
 
 
-def as_stranger() -> tuple[str, ...]:
-    """Return the prefix that takes every right away: a uid of its own where we are root.
+def as_stranger(home: Path, before: str = "true") -> tuple[str, ...]:
+    """Return the prefix that takes every right away, in the server's namespace, after a script.
 
-    Elsewhere the test runs in a user namespace, and gives up the rights that it has there.
+    As root: a uid of its own, which owns ``home`` and can reach this package and its Python,
+    wherever they lie. Elsewhere the test runs in a user namespace, and gives up its rights there.
     """
-    nobody = ("--reuid", str(STRANGER), "--regid", str(STRANGER), "--clear-groups")
-    user = nobody if os.geteuid() == 0 else ("--bounding-set=-all",)
-    return ("setpriv", *user, "--inh-caps=-all", "--no-new-privs")
+    user: tuple[str, ...] = ("--bounding-set=-all",)
+    if os.geteuid() == 0:
+        user = ("--reuid", str(STRANGER), "--regid", str(STRANGER), "--clear-groups")
+        before = f"{before}; {_opened(home / 'held')}"
+    return shell(before, then=("setpriv", *user, "--inh-caps=-all", "--no-new-privs"))
+
+
+def _opened(held: Path) -> str:
+    """Return a script that makes closed directories on the way to this Python passable.
+
+    Each is covered by an empty one, in which only the way appears: nothing of the rest.
+    """
+    ways: dict[Path, set[str]] = {}
+    for end in (Path(sys.executable), Path(sys.executable).resolve(), Path(__file__)):
+        for directory in end.parents:
+            if not directory.stat().st_mode & 0o001:
+                ways.setdefault(directory, set()).add(end.relative_to(directory).parts[0])
+    script = ["true"]
+    for number, (directory, names) in enumerate(sorted(ways.items())):
+        places = [(f"{held}/{number}/{name}", f"{directory}/{name}") for name in sorted(names)]
+        script += [f"mkdir -p {kept}; mount --bind {place} {kept}" for kept, place in places]
+        script.append(f"mount -t tmpfs -o mode=755 none {directory}")
+        script += [f"mkdir {place}; mount --bind {kept} {place}" for kept, place in places]
+    return "; ".join(script)
 
 
 @contextmanager
 def strangers_home() -> Iterator[Path]:
-    """Make a home where `as_stranger` can reach it; fail where that user can run nothing of ours.
-
-    What is made in it is not that user's yet: see `give_to_stranger`.
-    """
+    """Make a home where `as_stranger` can reach it; give it to that user when all is in it."""
     with tempfile.TemporaryDirectory(prefix="idle-culler-", ignore_cleanup_errors=True) as name:
         home = Path(name)
         home.chmod(0o755)
-        command = [sys.executable, "-c", "import jupyter_idle_culler.app"]
-        if os.geteuid() == 0:
-            command = [*as_stranger(), *command]
-        tried = subprocess.run(command, cwd="/", capture_output=True, text=True, check=False)
-        assert tried.returncode == 0, (
-            f"uid {STRANGER} must be able to read this package and its Python: {tried.stderr}"
-        )
         yield home
 
 
