@@ -41,7 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()  # here, where a reader that has gone is no surprise
+        return code
     except CommandFailed as error:
         print(f"jupyter idle-culler: {error}", file=sys.stderr)
         return FAILED

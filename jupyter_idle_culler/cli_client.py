@@ -17,6 +17,7 @@ from .errors import IdleCullerError
 API = "api/idle-culler/v1/"
 _TIME_LIMIT_SECONDS = 30.0
 _LONGEST_ANSWER_BYTES = 64 << 20
+_TRIES = 5
 
 
 class CommandFailed(IdleCullerError):
@@ -41,13 +42,7 @@ def running_servers() -> list[Server]:
 
     Raises: CommandFailed.
     """
-    from jupyter_server.serverapp import list_running_servers
-
-    try:
-        found = list(list_running_servers())
-    except OSError as error:
-        message = f"cannot read the runtime files of Jupyter: {error}"
-        raise CommandFailed(message) from error
+    found = _runtime_files()
     servers = [
         Server(
             str(info.get("url", "")),
@@ -59,6 +54,22 @@ def running_servers() -> list[Server]:
         if info.get("url")
     ]
     return sorted(servers, key=lambda server: server.url)
+
+
+def _runtime_files() -> list[dict[str, Any]]:
+    from jupyter_server.serverapp import list_running_servers
+
+    problem: OSError | None = None
+    for _ in range(_TRIES):
+        try:
+            return list(list_running_servers())
+        except FileNotFoundError as error:
+            problem = error  # a server ended between the listing and the reading
+        except OSError as error:
+            problem = error
+            break
+    message = f"cannot read the runtime files of Jupyter: {problem}"
+    raise CommandFailed(message) from problem
 
 
 def choose_server(
