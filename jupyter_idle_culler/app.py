@@ -23,12 +23,13 @@ from .actions.stop_server import StopServer
 from .actor import Actor
 from .api.handlers import routes
 from .clock import AwakeClock
-from .config import IdleCuller, Settings, load_or_refuse
+from .config.idle_culler import IdleCuller, Settings, load_or_refuse
+from .config.user_settings import load_user_settings
 from .core.decision import duration
 from .core.model import Action, Decision, Kind, ResourceId, Verdict
 from .culler import Culler, Looked
 from .events import Events
-from .journal import Journal, default_path, mark_of_server
+from .journal.journal import Journal, default_path, mark_of_server
 from .metrics import Metrics
 from .observer import Observer
 from .other_cullers import find_other_cullers, take_over
@@ -47,7 +48,6 @@ from .sources.terminals import TerminalsSource
 from .sources.thresholds import Thresholds
 from .status_view import StatusView
 from .stopping import HostStop
-from .user_settings import load_user_settings
 
 
 class IdleCullerApp(ExtensionApp):

@@ -11,9 +11,9 @@ from typing import Any
 from .actions.base import Outcome
 from .core.model import Decision, Policy, Snapshot
 from .events import Events
-from .journal import Journal
+from .journal.journal import Journal
+from .journal.recorder import Recorder
 from .metrics import Metrics
-from .recorder import Recorder
 
 
 @dataclass

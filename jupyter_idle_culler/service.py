@@ -15,18 +15,18 @@ from datetime import datetime
 
 from . import status as shapes
 from .actions.base import Outcome
-from .config import IdleCuller, Settings
+from .config.idle_culler import IdleCuller, Settings
+from .config.user_settings import SETTING_NAMES, UserSettings, save_user_settings
 from .core.model import HOST, Action, Decision, ResourceId, Verdict
 from .culler import Culler, Looked
 from .errors import OutOfBounds, UnknownResource
-from .journal import Journal
+from .journal.journal import Journal
 from .other_cullers import OtherCuller
 from .sources.keep_alives import KeepAlives, StandingKeepAlive
 from .sources.presence import PresenceSource
 from .sources.reported import ReportedSource
 from .status_view import StatusView, minutes, policy_summary
 from .stopping import HostStop
-from .user_settings import SETTING_NAMES, UserSettings, save_user_settings
 
 ENDED_KEPT = 20
 """So many of what was ended lately are told of."""

@@ -19,7 +19,7 @@ from jupyter_idle_culler.api.document import document
 from jupyter_idle_culler.api.handlers import HANDLERS, PREFIX
 from jupyter_idle_culler.api.identity import Asker
 from jupyter_idle_culler.api.views import explanation_view, journal_view, status_view
-from jupyter_idle_culler.journal import Page
+from jupyter_idle_culler.journal.journal import Page
 from jupyter_idle_culler.status import (
     Evidence,
     Explanation,

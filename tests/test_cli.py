@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from jupyter_server.auth.security import passwd
 
-from jupyter_idle_culler.cli import main
-from jupyter_idle_culler.config import IdleCuller
+from jupyter_idle_culler.cli.commands import main
+from jupyter_idle_culler.config.idle_culler import IdleCuller
 
 from .live.harness import TOKEN, LiveServer, free_port, wait_until
 
@@ -180,7 +180,7 @@ def test_the_real_command_works_and_finds_its_subcommand(server: LiveServer) -> 
 
 def test_a_reader_that_has_seen_enough_is_no_error(server: LiveServer) -> None:
     """`| head -1` gets its line and no traceback."""
-    line = f"{sys.executable} -m jupyter_idle_culler.cli explain --json | head -1"
+    line = f"{sys.executable} -m jupyter_idle_culler.cli.commands explain --json | head -1"
     done = subprocess.run(
         ["bash", "-c", line], env=server.env, capture_output=True, text=True, check=True
     )
@@ -436,9 +436,10 @@ def test_names_cannot_give_orders_to_the_terminal(
 ) -> None:
     """Control characters in what is shown are made visible."""
     monkeypatch.setattr(
-        "jupyter_idle_culler.cli._client", lambda _: type("C", (), {"ask": lambda *_, **__: {}})()
+        "jupyter_idle_culler.cli.commands._client",
+        lambda _: type("C", (), {"ask": lambda *_, **__: {}})(),
     )
     monkeypatch.setattr(
-        "jupyter_idle_culler.cli_text.status_lines", lambda *_: ["a\x1b[2Jb\x07.ipynb", "é"]
+        "jupyter_idle_culler.cli.text.status_lines", lambda *_: ["a\x1b[2Jb\x07.ipynb", "é"]
     )
     assert run("status")[1] == "a?[2Jb?.ipynb\né\n"

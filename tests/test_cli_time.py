@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jupyter_idle_culler.cli_time import local_clock, parse_minutes
+from jupyter_idle_culler.cli.times import local_clock, parse_minutes
 
 NOON = datetime(2026, 3, 2, 12, 0, 30, tzinfo=ZoneInfo("Europe/Berlin"))
 

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from traitlets import TraitError
 from traitlets.config import Config
 
-from jupyter_idle_culler.config import KINDS, TIMEOUT_VARIABLE, IdleCuller
+from jupyter_idle_culler.config.idle_culler import KINDS, TIMEOUT_VARIABLE, IdleCuller
+from jupyter_idle_culler.config.quantities import TEN_YEARS_MINUTES
+from jupyter_idle_culler.config.user_settings import UserSettings, unending
 from jupyter_idle_culler.errors import ConfigurationError, OutOfBounds
-from jupyter_idle_culler.quantities import TEN_YEARS_MINUTES
-from jupyter_idle_culler.user_settings import UserSettings, unending
 
 TIMEOUTS = ("timeout_minutes", *(f"{kind}_timeout_minutes" for kind in KINDS))
 minutes = st.one_of(st.just(0.0), st.floats(0.01, TEN_YEARS_MINUTES))

@@ -27,7 +27,7 @@ from jupyter_idle_culler.core.model import (
     Verdict,
 )
 from jupyter_idle_culler.events import DECISION_SCHEMA, STATUS_SCHEMA, Events
-from jupyter_idle_culler.journal import Journal
+from jupyter_idle_culler.journal.journal import Journal
 from jupyter_idle_culler.metrics import Metrics
 from jupyter_idle_culler.records import JournalRecords
 from jupyter_idle_culler.status import (

@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_idle_culler.journal import Journal, default_path
-from jupyter_idle_culler.journal_file import older, read_tail
+from jupyter_idle_culler.journal.files import older, read_tail
+from jupyter_idle_culler.journal.journal import Journal, default_path
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -178,7 +178,7 @@ async def test_a_read_only_directory_is_a_problem_for_who_must_obey_it(tmp_path:
     code = (
         "import asyncio, sys\n"
         "from pathlib import Path\n"
-        "from jupyter_idle_culler.journal import Journal\n"
+        "from jupyter_idle_culler.journal.journal import Journal\n"
         "async def main():\n"
         "    journal = Journal(Path(sys.argv[1]) / 'sub' / 'j.jsonl')\n"
         "    await journal.append('decision')\n"
@@ -199,7 +199,7 @@ async def test_a_read_only_directory_is_a_problem_for_who_must_obey_it(tmp_path:
 _FULL_DISK = """
 import asyncio, json, sys
 from pathlib import Path
-from jupyter_idle_culler.journal import Journal
+from jupyter_idle_culler.journal.journal import Journal
 
 async def main():
     disk = Path(sys.argv[1])
@@ -250,7 +250,7 @@ async def test_a_disk_that_hangs_delays_nobody_for_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Past the time limit the writer goes on alone; what waits is written when it answers."""
-    monkeypatch.setattr("jupyter_idle_culler.journal._PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr("jupyter_idle_culler.journal.journal._PATIENCE_SECONDS", 0.1)
     journal = Journal(tmp_path / "j.jsonl")
     hangs, written = threading.Event(), journal._appender.append
 
@@ -264,7 +264,7 @@ async def test_a_disk_that_hangs_delays_nobody_for_long(
     assert journal.problem is not None
     assert "has not answered" in journal.problem
     hangs.set()
-    monkeypatch.setattr("jupyter_idle_culler.journal._PATIENCE_SECONDS", 30.0)
+    monkeypatch.setattr("jupyter_idle_culler.journal.journal._PATIENCE_SECONDS", 30.0)
     await journal.append("end")
     assert journal.problem is None
     assert [entry.get("n") for entry in lines(journal.path)] == [*range(20), None]
@@ -274,7 +274,7 @@ async def test_a_disk_that_hangs_delays_nobody_for_long(
 _WRITER = """
 import asyncio, sys
 from pathlib import Path
-from jupyter_idle_culler.journal import Journal
+from jupyter_idle_culler.journal.journal import Journal
 
 async def main():
     journal = Journal(Path(sys.argv[1]), max_bytes=int(sys.argv[2]))

@@ -225,6 +225,25 @@ def test_a_stopped_process_is_idle_since_it_was_stopped(watching: Callable[..., 
     watch.until(KERNEL, Verdict.ACTIVE)
 
 
+def test_a_job_that_ended_unseen_worked_until_then(
+    watching: Callable[..., Watch], tmp_path: Path
+) -> None:
+    """Whoever adopts an orphan reaps it: what it did since the last look is in no counter."""
+    watch, marker = watching(), tmp_path / "pid"
+    watch.root(f"(setsid bash -c 'echo $$ > {marker}; {BURN}' &); exec sleep 60")
+    watch.until(KERNEL, Verdict.ACTIVE)
+    time.sleep(3)
+    ended = time.monotonic()
+    pid = int(marker.read_text())
+    os.kill(pid, signal.SIGKILL)
+    while Path(f"/proc/{pid}").exists():
+        time.sleep(0.01)
+    seen = watch.look()[KERNEL]
+    assert seen.verdict is Verdict.IDLE, seen
+    assert seen.at is not None
+    assert seen.at >= ended
+
+
 def test_what_works_is_seen_right_after_a_sleep(watching: Callable[..., Watch]) -> None:
     """H2: nothing is rated over the time in which nothing could run."""
     watch = watching()

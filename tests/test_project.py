@@ -140,7 +140,7 @@ def test_importing_the_extension_is_cheap_in_what_it_drags_in(tmp_path: Path) ->
         timeout=60,
     )
     loaded = set(ran.stdout.split())
-    assert "jupyter_idle_culler.config" in loaded
+    assert "jupyter_idle_culler.config.idle_culler" in loaded
     assert loaded & {"boto3", "botocore", "psutil", "requests", "numpy"} == set()
 
 
@@ -155,7 +155,7 @@ def test_the_version_and_the_licence_are_those_of_the_metadata() -> None:
 
 def test_the_tables_in_the_readme_name_every_trait_and_command() -> None:
     """A trait that nobody can read about does not exist, and none is named that is not there."""
-    from jupyter_idle_culler.config import IdleCuller
+    from jupyter_idle_culler.config.idle_culler import IdleCuller
 
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     table = readme.partition("## Configuration")[2].partition("\n## ")[0]

@@ -27,10 +27,10 @@ from jupyter_idle_culler.core.model import (
     Strength,
     Verdict,
 )
-from jupyter_idle_culler.journal_file import encode, parse
-from jupyter_idle_culler.recorder import Recorder
+from jupyter_idle_culler.journal.files import encode, parse
+from jupyter_idle_culler.journal.recorder import Recorder
+from jupyter_idle_culler.journal.replay import ReplayReport, recorded_policy, replay
 from jupyter_idle_culler.records import decision_fields
-from jupyter_idle_culler.replay import ReplayReport, recorded_policy, replay
 
 from .live.harness import LiveServer, wait_until
 

@@ -12,7 +12,11 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from jupyter_idle_culler.user_settings import UserSettings, load_user_settings, save_user_settings
+from jupyter_idle_culler.config.user_settings import (
+    UserSettings,
+    load_user_settings,
+    save_user_settings,
+)
 
 LOG = logging.getLogger("test_user_settings")
 maybe = st.none() | st.floats(0, 5_000_000)

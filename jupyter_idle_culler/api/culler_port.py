@@ -7,7 +7,7 @@ from typing import Protocol
 
 from ..actions.base import Outcome
 from ..core.model import ResourceId
-from ..journal import Journal
+from ..journal.journal import Journal
 from ..status import Explanation, KeepAlive, Setting, Status
 
 

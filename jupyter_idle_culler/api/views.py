@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from ..core.model import Kind, ResourceId
-from ..journal import Page
+from ..journal.journal import Page
 from ..status import Evidence, Explanation, KeepAlive, ObservationReport, Setting, Status
 from .identity import Asker
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import websocket
 
-from jupyter_idle_culler.journal import default_path
+from jupyter_idle_culler.journal.journal import default_path
 
 from .harness import TOKEN, LiveServer, wait_until
 from .hub import BASE_URL, Hub, single_user_server

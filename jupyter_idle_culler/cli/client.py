@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
-from .errors import IdleCullerError
+from ..errors import IdleCullerError
 
 API = "api/idle-culler/v1/"
 _TIME_LIMIT_SECONDS = 30.0

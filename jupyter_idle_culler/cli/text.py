@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from .cli_time import local_clock
-from .core.decision import duration
-from .replay import Act, ReplayReport
+from ..core.decision import duration
+from ..journal.replay import Act, ReplayReport
+from .times import local_clock
 
 Json = Mapping[str, Any]
 _MOST_ACTS = 40

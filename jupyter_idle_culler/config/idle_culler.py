@@ -1,6 +1,6 @@
 """The configuration, `c.IdleCuller.*`, as the rest of the package asks for it.
 
-The traits are in `config_traits`, the checks in `config_checks`, and what users may choose for
+The traits are in `traits`, the checks in `checks`, and what users may choose for
 themselves in `user_settings`.
 """
 
@@ -20,10 +20,10 @@ from traitlets import TraitError
 from traitlets.config import Config, LoggingConfigurable
 from traitlets.config.loader import LazyConfigValue
 
-from . import config_checks
-from .config_traits import ConfigurationTraits
-from .core.model import Policy
-from .errors import ConfigurationError
+from ..core.model import Policy
+from ..errors import ConfigurationError
+from . import checks
+from .traits import ConfigurationTraits
 from .user_settings import Bound, UserSettings, in_words, unending
 
 KINDS = ("kernel", "terminal", "host")
@@ -84,9 +84,9 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
         if "timeout_minutes" in self._given:
             self._timeout_from = "IdleCuller.timeout_minutes"
         elif variable:
-            self.timeout_minutes = config_checks.minutes_from(TIMEOUT_VARIABLE, variable)
+            self.timeout_minutes = checks.minutes_from(TIMEOUT_VARIABLE, variable)
             self._timeout_from = TIMEOUT_VARIABLE
-        config_checks.check(self)
+        checks.check(self)
 
     def _load_config(self, cfg: Config, *args: Any, **kwargs: Any) -> None:
         """Refuse what traitlets would only warn of, and note what is configured.
@@ -96,7 +96,7 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
         """
         section: Mapping[str, object] = self._find_my_config(cfg)
         known = self.trait_names(config=True)
-        config_checks.refuse_unknown(section, known)
+        checks.refuse_unknown(section, known)
         super()._load_config(cfg, *args, **kwargs)
         self._given = frozenset(
             name
@@ -233,6 +233,6 @@ def load_or_refuse(app: JupyterApp) -> IdleCuller:
     try:
         return IdleCuller(parent=app)
     except (TraitError, ConfigurationError) as error:
-        sys.stderr.write(f"jupyter_idle_culler: {config_checks.one_line(error)}\n")
+        sys.stderr.write(f"jupyter_idle_culler: {checks.one_line(error)}\n")
         sys.stderr.flush()
         raise SystemExit(1) from error

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
-from .errors import ConfigurationError, OutOfBounds
+from ..errors import ConfigurationError, OutOfBounds
 from .quantities import TEN_YEARS_MINUTES, why_no_number
 
 _FILE_VERSION = 1

@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from . import cli_text
-from ._version import __version__
-from .cli_client import Client, CommandFailed, choose_server
-from .cli_time import local_clock, parse_minutes
-from .journal_file import older, parse
-from .replay import recorded_policy, replay
+from .._version import __version__
+from ..journal.files import older, parse
+from ..journal.replay import recorded_policy, replay
+from . import text
+from .client import Client, CommandFailed, choose_server
+from .times import local_clock, parse_minutes
 
 DONE, FAILED = 0, 1
 
@@ -75,12 +75,12 @@ def _say(arguments: argparse.Namespace, value: Any, lines: Sequence[str]) -> int
 
 def _status(arguments: argparse.Namespace) -> int:
     status = _client(arguments).ask("GET", "status")
-    return _say(arguments, status, cli_text.status_lines(status, _now()))
+    return _say(arguments, status, text.status_lines(status, _now()))
 
 
 def _explain(arguments: argparse.Namespace) -> int:
     explanation = _client(arguments).ask("GET", "explain")
-    return _say(arguments, explanation, cli_text.explain_lines(explanation, _now()))
+    return _say(arguments, explanation, text.explain_lines(explanation, _now()))
 
 
 def _keep_alive(arguments: argparse.Namespace) -> int:
@@ -105,7 +105,7 @@ def _cancel(arguments: argparse.Namespace) -> int:
 
 def _journal(arguments: argparse.Namespace) -> int:
     journal = _client(arguments).ask("GET", "journal", query={"limit": arguments.number})
-    return _say(arguments, journal, cli_text.journal_lines(journal, _now()))
+    return _say(arguments, journal, text.journal_lines(journal, _now()))
 
 
 def _replay(arguments: argparse.Namespace) -> int:
@@ -121,7 +121,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     if skipped:
         limit = f"{skipped} lines of the file are no entries and are left out."
         report = replace(report, limits=(*report.limits, limit))
-    lines = cli_text.replay_lines(report, arguments.hourly_price, now)
+    lines = text.replay_lines(report, arguments.hourly_price, now)
     value = asdict(report)
     if arguments.hourly_price is not None:
         value["saved_price"] = report.host_seconds_saved / 3600 * arguments.hourly_price
@@ -193,7 +193,7 @@ class _HelpAll(argparse.Action):
     """Explain every trait of the configuration, and exit."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
-        from .config import IdleCuller
+        from ..config.idle_culler import IdleCuller
 
         parser.print_help()
         print()

@@ -27,7 +27,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from .journal_file import Appender, encode, read_tail
+from .files import Appender, encode, read_tail
 
 EVENTS = frozenset(
     (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from .core.model import (
+from ..core.model import (
     HOST,
     Action,
     Observation,
@@ -19,7 +19,7 @@ from .core.model import (
     SourceFailure,
     Verdict,
 )
-from .record_form import Cell, Sight, read_failure, read_id, read_policy, read_resource, read_sight
+from .form import Cell, Sight, read_failure, read_id, read_policy, read_resource, read_sight
 
 Entry = Mapping[str, Any]
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from .core.decision import decide
-from .core.model import (
+from ..core.decision import decide
+from ..core.model import (
     HOST,
     Action,
     Decision,
@@ -23,7 +23,7 @@ from .core.model import (
     Snapshot,
     State,
 )
-from .record_form import read_policy
+from .form import read_policy
 from .recorded import RecordedRun, read_runs
 
 _LATE_SECONDS = 2.0

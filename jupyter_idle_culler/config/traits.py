@@ -1,15 +1,15 @@
 """The traits of `c.IdleCuller`: names, defaults, ranges, and the help that people read.
 
-What follows from them is in `config`; what they may not be together is in `config_checks`.
+What follows from them is in `idle_culler`; what they may not be together is in `checks`.
 """
 
 from __future__ import annotations
 
 from traitlets import Bool, Enum, HasTraits, Unicode, Union
 
+from ..sources.commands import DEFAULT_INTERACTIVE, DEFAULT_VIEWERS
+from ..sources.recognition import DEFAULT_IGNORED_PROCESSES
 from .quantities import Bytes, Minutes, Percent, Price, Rate, Seconds, Texts
-from .sources.commands import DEFAULT_INTERACTIVE, DEFAULT_VIEWERS
-from .sources.recognition import DEFAULT_IGNORED_PROCESSES
 
 STOP_ACTIONS = ("auto", "none", "server", "notebook-instance", "studio-app", "command")
 

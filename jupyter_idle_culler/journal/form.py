@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, fields
 from typing import Any, NamedTuple
 
-from .core.model import (
+from ..core.model import (
     Kind,
     Observation,
     Policy,

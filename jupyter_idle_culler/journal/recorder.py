@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from .core.model import Action, Decision, Policy, Resource, ResourceId, Snapshot, SourceFailure
-from .record_form import (
+from ..core.model import Action, Decision, Policy, Resource, ResourceId, Snapshot, SourceFailure
+from .form import (
     Cell,
     Facet,
     Sight,

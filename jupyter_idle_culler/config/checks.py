@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from traitlets.config import Config
 
-from .errors import ConfigurationError
+from ..errors import ConfigurationError
 from .quantities import TEN_YEARS_MINUTES, why_no_number
 from .user_settings import unending
 
 if TYPE_CHECKING:
-    from .config import IdleCuller
+    from .idle_culler import IdleCuller
 
 _LATER_ACTIONS = ("notebook-instance", "studio-app")
 _LONGEST_LINE = 600

@@ -1,0 +1,5 @@
+"""``jupyter idle-culler …``."""
+
+from .commands import main
+
+__all__ = ["main"]
