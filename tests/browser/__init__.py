@@ -1,0 +1,1 @@
+"""Tests in a real browser: what JupyterLab really sends while documents stand open in it."""

@@ -1,0 +1,135 @@
+"""One tab of a browser with JupyterLab in it, and the documents that stand open there."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from playwright.sync_api import Browser, Locator
+
+from tests.live.harness import TOKEN, LiveServer
+
+from .traffic import Traffic
+
+_LOAD_MS = 60_000
+_CLICK_MS = 10_000  # While one scenario tries to click, all others stand still.
+# The sockets of a page are not within reach otherwise, and going offline leaves them open.
+_REMEMBER_SOCKETS = """
+    window.sockets = [];
+    window.WebSocket = class extends WebSocket {
+        constructor(...given) { super(...given); window.sockets.push(this); }
+    };
+"""
+_RESTORED = "() => window.jupyterapp && window.jupyterapp.restored.then(() => true)"
+_EXECUTE = "async ([name, given]) => (await window.jupyterapp.commands.execute(name, given))?.id"
+_KERNEL = """id => {
+    for (const widget of window.jupyterapp.shell.widgets('main')) {
+        if (widget.id === id) {
+            const kernel = widget.sessionContext?.session?.kernel;
+            return kernel ? [kernel.id, kernel.connectionStatus, kernel.status] : null;
+        }
+    }
+}"""
+_OPEN_PATHS = """() => !window.jupyterapp ? [] : Array.from(
+    window.jupyterapp.shell.widgets('main'),
+    widget => [widget.id, widget.context?.path])"""
+
+
+class Tab:
+    """A tab with a lab of its own workspace, in a browser profile of its own."""
+
+    def __init__(self, browser: Browser, server: LiveServer) -> None:
+        self.context = browser.new_context(viewport={"width": 1100, "height": 800})
+        self.context.set_default_timeout(_CLICK_MS)
+        self.context.add_init_script(_REMEMBER_SOCKETS)
+        self.page = self.context.new_page()
+        self.traffic = Traffic(self.page, server.url)
+        workspace = uuid.uuid4().hex[:8]
+        self.page.goto(f"{server.url}lab/workspaces/{workspace}?token={TOKEN}", timeout=_LOAD_MS)
+        self.page.wait_for_function(_RESTORED, timeout=_LOAD_MS)
+
+    def close(self) -> None:
+        """Close the tab."""
+        self.context.close()
+
+    def open(self, path: str) -> Document:
+        """Open a document."""
+        return Document(self, self._execute("docmanager:open", path=path))
+
+    def open_terminal(self, name: str) -> Document:
+        """Open a terminal that the server has."""
+        return Document(self, self._execute("terminal:open", name=name))
+
+    def reload(self) -> None:
+        """Reload the page, and do not wait for what it brings back."""
+        self.page.reload(timeout=_LOAD_MS, wait_until="commit")
+
+    def reopened(self, path: str) -> Document | None:
+        """Return a document that a reload brought back; None: not yet."""
+        for widget_id, its_path in self.page.evaluate(_OPEN_PATHS):
+            if its_path == path:
+                return Document(self, widget_id)
+        return None
+
+    def lose_connection(self) -> None:
+        """Cut the page off: requests fail, and its websockets are closed."""
+        self.context.set_offline(True)
+        self.page.evaluate("() => window.sockets.forEach(socket => socket.close())")
+
+    def find_connection(self) -> None:
+        """Let the page reach the server again."""
+        self.context.set_offline(False)
+
+    def _execute(self, command: str, **given: Any) -> str:
+        return str(self.page.evaluate(_EXECUTE, [command, given]))
+
+
+class Document:
+    """A notebook, a text or a terminal that is open in a tab. It is brought to the front first."""
+
+    def __init__(self, tab: Tab, widget_id: str) -> None:
+        self.tab = tab
+        self.widget_id = widget_id
+
+    @property
+    def kernel_id(self) -> str | None:
+        """The kernel of a notebook once it is connected and idle, None before."""
+        kernel_id, *states = self.tab.page.evaluate(_KERNEL, self.widget_id) or ("",)
+        return str(kernel_id) if states == ["connected", "idle"] else None
+
+    def find(self, selector: str) -> Locator:
+        """Find something in it."""
+        return self.tab.page.locator(f'[id="{self.widget_id}"]').locator(selector).first
+
+    def shows(self, selector: str, text: str = "") -> bool:
+        """Tell whether it shows something, in which this text stands."""
+        found = self.find(selector)
+        return found.count() > 0 and text in (found.text_content() or "")
+
+    def come_forward(self) -> None:
+        """Bring it to the front, as a click on its handle does."""
+        self.tab.page.evaluate("id => window.jupyterapp.shell.activateById(id)", self.widget_id)
+
+    def run_cell(self) -> None:
+        """Click into the first cell and press Shift+Enter."""
+        self.come_forward()
+        self.find(".jp-Cell .cm-content").click()
+        self.tab.page.keyboard.press("Shift+Enter")
+
+    def answer(self, text: str) -> None:
+        """Answer a prompt of a cell."""
+        self.come_forward()
+        self.find(".jp-Stdin-input").click()
+        self.tab.page.keyboard.type(text + "\n")
+
+    def type(self, text: str) -> None:
+        """Click into a text, and type there."""
+        self.come_forward()
+        self.find(".cm-content").click()
+        self.tab.page.keyboard.type(text)
+
+    def type_in_terminal(self, text: str) -> None:
+        """Click into a terminal, and type there."""
+        self.come_forward()
+        self.find(".xterm-screen").click()
+        self.tab.page.keyboard.type(text)
