@@ -83,6 +83,7 @@ class ProcessesSource:
         self._startup = Startup()
         self._io: dict[int, tuple[ProcKey, IoReading | None, int]] = {}
         self._last_active: dict[ResourceId, float] = {}
+        self._working: dict[ResourceId, ProcKey] = {}
         self._visible_until = -math.inf
         self._failed = False
         self._lag: float | None = None
@@ -172,10 +173,25 @@ class ProcessesSource:
         self._last_active = {
             resource: at for resource, at in self._last_active.items() if resource in findings
         }
+        self._note_ends(findings, look.now, table)
         return tuple(
             self._observation(resource, finding, look.now, table, roots)
             for resource, finding in findings.items()
         )
+
+    def _note_ends(
+        self, findings: Mapping[ResourceId, Finding | None], now: float, table: ProcessTable
+    ) -> None:
+        """Count what was at work in the previous look and is gone as having worked until now."""
+        for resource, key in self._working.items():
+            process = table.processes.get(key.pid)
+            if process is None or process.start_ticks != key.start_ticks:
+                self._last_active[resource if resource in findings else HOST] = now
+        self._working = {
+            resource: table.processes[finding.pid].key
+            for resource, finding in findings.items()
+            if finding is not None and finding.active and finding.pid is not None
+        }
 
     def _check_visibility(self, table: ProcessTable) -> None:
         if table.read_at >= self._visible_until:
