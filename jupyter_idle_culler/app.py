@@ -29,7 +29,8 @@ from .core.decision import duration
 from .core.model import Action, Decision, Kind, ResourceId, Verdict
 from .culler import Culler, Looked
 from .events import Events
-from .journal.journal import Journal, default_path, mark_of_server
+from .journal.journal import Journal, default_path
+from .journal.server_mark import ServerMark
 from .metrics import Metrics
 from .observer import Observer
 from .other_cullers import find_other_cullers, take_over
@@ -66,8 +67,11 @@ class IdleCullerApp(ExtensionApp):
     def initialize_settings(self) -> None:
         """Build everything; a bad configuration ends the start of the server here."""
         self.configuration = load_or_refuse(self)
-        chosen, mark = self.configuration.settings(), self._mark()
-        own = chosen.user_settings_path.with_name(f"settings-{mark}.json")
+        chosen = self.configuration.settings()
+        self._mark = ServerMark(
+            chosen.user_settings_path.parent, self._server.root_dir, self._server.base_url
+        )
+        own = chosen.user_settings_path.with_name(f"settings-{self._mark}.json")
         self._build(replace(chosen, user_settings_path=own))
         self.settings["idle_culler"] = self.service
 
@@ -92,18 +96,14 @@ class IdleCullerApp(ExtensionApp):
         self._events.close()
         await self._journal.append("end")
         await self._journal.close()
-
-    def _mark(self) -> str:
-        """Name this server among those of its user, who may share all directories."""
-        return mark_of_server(self._server.root_dir, self._server.base_url)
+        self._mark.close()
 
     def _build(self, chosen: Settings) -> None:
         """Make every part, from the clock to the service."""
         server, web_settings = self._server, self._server.web_app.settings
         self._clock = clock = AwakeClock()
-        data_dir = Path(jupyter_data_dir())
         self._journal = Journal(
-            chosen.journal_path or default_path(data_dir, server.root_dir, server.base_url),
+            chosen.journal_path or default_path(Path(jupyter_data_dir()), str(self._mark)),
             chosen.journal_max_bytes,
             clock.now,
         )
@@ -122,7 +122,7 @@ class IdleCullerApp(ExtensionApp):
             clock,
             lambda: chosen.max_keep_alive_seconds / 60,
             self.log,
-            self._journal.path.with_name(f"keep-alives-{self._mark()}.json"),
+            self._journal.path.with_name(f"keep-alives-{self._mark}.json"),
         )
         ends_machine = chosen.stop_action == "command"
         marks = (f"JUPYTER_SERVER_URL={server.connection_url}", f"JPY_PARENT_PID={os.getpid()}")

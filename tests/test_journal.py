@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_idle_culler.journal.files import older, read_tail
-from jupyter_idle_culler.journal.journal import Journal, default_path
+from jupyter_idle_culler.journal.journal import Journal
 
 
 def lines(path: Path) -> list[dict[str, object]]:
@@ -319,14 +319,3 @@ async def test_a_journal_that_is_removed_is_begun_again(tmp_path: Path) -> None:
     assert [entry["event"] for entry in lines(journal.path)] == ["evidence"]
     assert journal.rotations == 1
     await journal.close()
-
-
-def test_servers_have_journals_of_their_own(tmp_path: Path) -> None:
-    """The name follows root directory and base URL: the same after a restart on another port."""
-    names = {
-        default_path(tmp_path, root, url).name
-        for root in ("/home/a", "/home/b")
-        for url in ("/", "/user/a/")
-    }
-    assert len(names) == 4
-    assert default_path(tmp_path, "/home/a", "/") == default_path(tmp_path, "/home/a", "/")

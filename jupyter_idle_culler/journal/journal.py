@@ -15,7 +15,6 @@ and what could not be written waits in memory, bounded, for that.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import threading
 import time
 import uuid
@@ -51,14 +50,9 @@ class Page:
     skipped: int = 0
 
 
-def mark_of_server(root_dir: str, base_url: str) -> str:
-    """Tell the servers of one user apart, by what outlives a restart: ports do not."""
-    return hashlib.sha256(f"{root_dir}\n{base_url}".encode()).hexdigest()[:10]
-
-
-def default_path(data_dir: Path, root_dir: str, base_url: str) -> Path:
-    """Name the journal of the server with this root directory and base URL."""
-    return data_dir / "idle_culler" / f"journal-{mark_of_server(root_dir, base_url)}.jsonl"
+def default_path(data_dir: Path, mark: str) -> Path:
+    """Name the journal of the server with this mark."""
+    return data_dir / "idle_culler" / f"journal-{mark}.jsonl"
 
 
 class Journal:
