@@ -13,7 +13,7 @@ from .traffic import Traffic
 
 _LOAD_MS = 60_000
 _CLICK_MS = 10_000  # While one scenario tries to click, all others stand still.
-# The sockets of a page are not within reach otherwise, and going offline leaves them open.
+# The sockets of a page are not within reach otherwise, and going offline does not close them.
 _REMEMBER_SOCKETS = """
     window.sockets = [];
     window.WebSocket = class extends WebSocket {
@@ -72,13 +72,13 @@ class Tab:
         return None
 
     def lose_connection(self) -> None:
-        """Cut the page off: requests fail, and its websockets are closed."""
+        """Cut the page off the server."""
         self.context.set_offline(True)
-        self.page.evaluate("() => window.sockets.forEach(socket => socket.close())")
 
     def find_connection(self) -> None:
-        """Let the page reach the server again."""
+        """Let the page reach the server again; that its websockets are dead, it notices now."""
         self.context.set_offline(False)
+        self.page.evaluate("() => window.sockets.forEach(socket => socket.close())")
 
     def _execute(self, command: str, **given: Any) -> str:
         return str(self.page.evaluate(_EXECUTE, [command, given]))

@@ -258,14 +258,13 @@ def test_notebooks_that_stand_open_do_not_keep_their_kernels(world: World) -> St
         )
 
     yield after(time.monotonic() + NOTICED + 1)
-    greetings = 1
-    assert greeted(greetings)
+    assert greeted(1)
     tab.lose_connection()
     yield after(time.monotonic() + 0.5)
     tab.find_connection()
-    yield Until(lambda: greeted(greetings + 1), "its kernels over new websockets")
+    yield Until(lambda: greeted(2), "its kernels over new websockets")
     tab.reload()
-    yield Until(lambda: greeted(greetings + 2), "its kernels after the reload")
+    yield Until(lambda: greeted(3), "its kernels after the reload")
     for name, (_, kernel) in notebooks.items():
         back = yield Until(lambda: tab.reopened(name), name)  # noqa: B023 - awaited here
         assert back.kernel_id in (None, kernel.partition(":")[2])
