@@ -42,9 +42,9 @@ _TENTHS_MATTER, _MINUTE, _HOUR, _DAY = 10.0, 60.0, 3600.0, 86400.0
 class _Seen(NamedTuple):
     """The newest evidence of each strength that one look saw, by resource."""
 
-    work: Dict[ResourceId, Mark]
-    occupied: Dict[ResourceId, Mark]
-    unattended: Dict[ResourceId, Mark]
+    work: Dict[ResourceId, Observation]
+    occupied: Dict[ResourceId, Observation]
+    unattended: Dict[ResourceId, Observation]
 
 
 class _Standing(NamedTuple):
@@ -64,16 +64,16 @@ def decide(
     back to leave a sleep out) are taken as now. Returns the decisions, and the state for next time.
     """
     seen = _gather(snapshot.observations, now)
-    everything = _remembered(state, seen, EVERYTHING)
+    everything = _remembered(state, seen, EVERYTHING, now)
     unknown = _Unknown(snapshot, policy, state, now)
     remembered: Dict[ResourceId, Evidence] = {EVERYTHING: everything}
-    host = _remembered(state, seen, HOST)
+    host = _remembered(state, seen, HOST, now)
     host_strong = max(host.work, Mark(min(snapshot.server_started_at, now), "start", "started"))
     host_unattended = max(host.unattended, everything.unattended)
     host_strong = max(host_strong, everything.work)
     decisions: List[Decision] = []
     for resource in snapshot.resources:
-        evidence = _remembered(state, seen, resource.id)
+        evidence = _remembered(state, seen, resource.id, now)
         if resource.connections and not policy.ignore_connections:
             evidence = evidence._replace(work=Mark(now, "connections", "a client is connected"))
         remembered[resource.id] = evidence
@@ -85,9 +85,9 @@ def decide(
             host_strong = max(host_strong, Mark(now, "kernelspec", label))
         why_unknown = unknown.of(resource)
         decisions.append(_about(resource, standing.effective, why_unknown, policy, now))
-    host_strong = _with_the_gone(host_strong, seen.work, remembered)
-    host_strong = _with_the_gone(host_strong, seen.occupied, remembered)
-    host_unattended = _with_the_gone(host_unattended, seen.unattended, remembered)
+    host_strong = _with_the_gone(host_strong, seen.work, remembered, now)
+    host_strong = _with_the_gone(host_strong, seen.occupied, remembered, now)
+    host_unattended = _with_the_gone(host_unattended, seen.unattended, remembered, now)
     remembered[HOST] = Evidence(host_strong, _NEVER, host_unattended)
     effective = _capped(host_strong, host_unattended, policy.max_unattended_seconds)
     why_unknown = unknown.of_host(decisions)
@@ -100,41 +100,51 @@ def _gather(observations: Iterable[Observation], now: float) -> _Seen:
     """Collect the newest evidence of each strength for each resource."""
     found = _Seen({}, {}, {})
     for seen in observations:
-        verdict, at, strength = seen.verdict, seen.at, seen.strength
-        if verdict is _UNKNOWN or (at is None and verdict is _IDLE):
+        verdict, strength = seen.verdict, seen.strength
+        if verdict is _UNKNOWN or (seen.at is None and verdict is _IDLE):
             continue
-        if at is None or at > now:
-            at = now
         if strength is _WORK:
-            marks = found.work
+            newest = found.work
         else:
-            marks = found.occupied if strength is _OCCUPIED else found.unattended
-        known = marks.get(seen.resource)
-        if known is None or at >= known.at:  # most are older: no object is made for those
-            mark = Mark(at, seen.source, seen.detail)
-            marks[seen.resource] = mark if known is None else max(known, mark)
+            newest = found.occupied if strength is _OCCUPIED else found.unattended
+        known = newest.get(seen.resource)
+        if known is None or _mark(seen, now) > _mark(known, now):
+            newest[seen.resource] = seen
     return found
 
 
-def _remembered(state: State, seen: _Seen, resource: ResourceId) -> Evidence:
+def _mark(seen: Observation, now: float) -> Tuple[float, str, str]:
+    """Return what a `Mark` of this evidence holds. Most is older than another: no Mark is made."""
+    at = seen.at
+    return (now if at is None or at > now else at, seen.source, seen.detail)
+
+
+def _remembered(state: State, seen: _Seen, resource: ResourceId, now: float) -> Evidence:
     """Return the newest evidence of a resource: what was remembered, or what was seen now."""
     known = state.evidence.get(resource, _NONE)
-    work = seen.work.get(resource, _NEVER)
-    occupied = seen.occupied.get(resource, _NEVER)
-    unattended = seen.unattended.get(resource, _NEVER)
-    if work <= known.work and occupied <= known.occupied and unattended <= known.unattended:
+    work = _newer(known.work, seen.work.get(resource), now)
+    occupied = _newer(known.occupied, seen.occupied.get(resource), now)
+    unattended = _newer(known.unattended, seen.unattended.get(resource), now)
+    if work is known.work and occupied is known.occupied and unattended is known.unattended:
         return known
-    return Evidence(
-        max(known.work, work), max(known.occupied, occupied), max(known.unattended, unattended)
-    )
+    return Evidence(work, occupied, unattended)
+
+
+def _newer(known: Mark, seen: Optional[Observation], now: float) -> Mark:
+    if seen is None:
+        return known
+    mark = _mark(seen, now)
+    return Mark(*mark) if mark > known else known
 
 
 def _with_the_gone(
-    newest: Mark, marks: Dict[ResourceId, Mark], here: Dict[ResourceId, Evidence]
+    newest: Mark, seen: Dict[ResourceId, Observation], here: Dict[ResourceId, Evidence], now: float
 ) -> Mark:
     """Return the newest mark, those of resources that are not here any more included."""
-    gone = [marks[resource] for resource in marks.keys() - here.keys() if resource != HOST]
-    return max([*gone, newest])
+    for resource in seen.keys() - here.keys():
+        if resource != HOST:
+            newest = _newer(newest, seen[resource], now)
+    return newest
 
 
 def _capped(strong: Mark, other: Mark, cap_seconds: float) -> Mark:
@@ -221,7 +231,8 @@ def _about(
         timeout = policy.terminal_timeout_seconds if is_terminal else policy.kernel_timeout_seconds
     if is_terminal and not policy.cull_terminals:
         timeout = math.inf
-    action, verdict, deadline, look_at = _KEEP, _IDLE, None, _later(now, timeout)
+    action, verdict, deadline = _KEEP, _IDLE, None
+    look_at = None if timeout == math.inf else now + timeout
     if resource.dead:
         action, reason = _CULL, "its process has ended and will not be restarted"
     elif evidence.at >= now:
