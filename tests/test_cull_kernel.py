@@ -292,3 +292,21 @@ def test_under_a_nohup_server_only_orphans_were_left_behind_on_purpose(
     assert not lives(child)
     assert lives(job)
     assert [process.pid for process in left.detached] == [job]
+
+
+def test_all_who_ask_at_once_share_a_reading_that_began_after_they_asked() -> None:
+    """A process that was born before the question is in the answer, also while another runs."""
+
+    async def ask() -> None:
+        read = SharedReading()
+        first = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the first reading is under way now
+        with subprocess.Popen(["sleep", "60"]) as born:
+            later = await asyncio.gather(read(), read(), read())
+            born.kill()
+        await first
+        assert all(born.pid in processes for processes in later)
+        assert later[0] is later[1] is later[2]
+
+    asyncio.run(ask())

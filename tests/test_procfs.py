@@ -57,6 +57,36 @@ def test_the_table_holds_this_process_and_its_children(sleeper: subprocess.Popen
     assert sleeper.pid in procfs.tree([os.getpid()], procfs.children_of(table.processes))
 
 
+def test_a_process_that_did_not_stir_remains_the_same_object(
+    sleeper: subprocess.Popen[bytes],
+) -> None:
+    """The next table makes nothing anew of it; what computed meanwhile is read anew."""
+    read = procfs.TableReader()
+    before = read().processes
+    sum(range(10**7))
+    after = read().processes
+    assert after[sleeper.pid] is before[sleeper.pid]
+    assert after[os.getpid()].cpu_ticks > before[os.getpid()].cpu_ticks
+
+
+def test_a_process_that_runs_another_command_is_read_anew() -> None:
+    """The same pid, start and figures do not hide that its name changed."""
+    with subprocess.Popen(
+        ["bash", "-c", "read -r; exec sleep 60"], stdin=subprocess.PIPE
+    ) as changing:
+        assert changing.stdin is not None
+        read = procfs.TableReader()
+        while read().processes[changing.pid].comm != "bash":
+            time.sleep(0.01)
+        changing.stdin.write(b"\n")
+        changing.stdin.flush()
+        deadline = time.monotonic() + 30
+        while read().processes[changing.pid].comm != "sleep":
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        changing.kill()
+
+
 def test_time_of_reaped_children_reaches_their_parent() -> None:
     """What a child computed is in its parent's counter once it was waited for."""
     before = procfs.read_process(os.getpid())
