@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 
 from . import crowd, decide, lateness, start_up, steady_cost
-from .figures import Figure, table
+from .figures import Figure, in_unit, table
 
 GROUPS: dict[str, Callable[[bool], Iterator[Figure]]] = {
     "decide": decide.measure,
@@ -24,9 +24,13 @@ GROUPS: dict[str, Callable[[bool], Iterator[Figure]]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure what was asked for, print each figure as it comes and all of them at the end."""
     parser = argparse.ArgumentParser("python -m bench", description=__doc__)
-    parser.add_argument("name", nargs="*", choices=[*GROUPS, []], help="a group; none: all")
+    groups = ", ".join(GROUPS)
+    parser.add_argument("name", nargs="*", help=f"a group of figures: {groups}; none: all")
     parser.add_argument("--quick", action="store_true", help="fewer samples")
     chosen = parser.parse_args(arguments)
+    for name in chosen.name:
+        if name not in GROUPS:
+            parser.error(f"there is no group {name!r}; there are {groups}")
     if not sys.platform.startswith("linux"):
         parser.error("the bench measures with Linux' /proc and pid namespaces")
     print(_machine(), flush=True)
@@ -45,8 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _line(figure: Figure) -> str:
-    bound = "" if figure.bound is None else f" (bound {figure.bound:g} {figure.unit})"
-    told = f"{figure.statistic} {figure.value:.3g} {figure.unit}{bound}"
+    bound = "" if figure.bound is None else f" (bound {in_unit(figure.bound, figure.unit)})"
+    told = f"{figure.statistic} {in_unit(figure.value, figure.unit)}{bound}"
     more = f"; {figure.compared}" if figure.compared else ""
     return f"{figure.result:4} {figure.name}: {told}; min / median / max {figure.spread}{more}"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from .figures import Figure, percentile
@@ -60,8 +60,8 @@ def _event_loop(plain: Server, ours: Server, turns: int) -> Iterator[Figure]:
             for at, late in during["late"]
             if any(began <= at and at - late <= ended for began, ended in during["looks"])
         ]
-        p99 = percentile(_as_felt(late for _, late in in_look), 99)
-        base = percentile(_as_felt(late for _, late in baseline["late"]), 99)
+        p99 = percentile(as_felt(late for _, late in in_look), 99)
+        base = percentile(as_felt(late for _, late in baseline["late"]), 99)
         differences.append(1000 * (p99 - base))
         baselines.append(1000 * base)
         looks += [1000 * (ended - began) for began, ended in during["looks"]]
@@ -76,7 +76,7 @@ def _event_loop(plain: Server, ours: Server, turns: int) -> Iterator[Figure]:
     yield Figure("a look at them", tuple(looks), "ms")
 
 
-def _as_felt(lateness: Iterator[float]) -> Sequence[float]:
+def as_felt(lateness: Iterable[float]) -> Sequence[float]:
     """Return how late timers due at each millisecond would have come.
 
     A timer that came 50 ms late is one sample, but 50 others would have come late meanwhile.

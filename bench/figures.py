@@ -57,6 +57,11 @@ class Figure:
         return " / ".join(_number(v) for v in (min(self.values), middle, max(self.values)))
 
 
+def in_unit(value: float, unit: str) -> str:
+    """Write a value with its unit, where it has one."""
+    return f"{_number(value)} {unit}".rstrip()
+
+
 def _number(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 100 or value == int(value) else f"{value:.3g}"
 
@@ -70,8 +75,8 @@ def table(figures: Iterable[Figure]) -> str:
     rows += [
         (
             figure.name,
-            "" if figure.bound is None else f"{_number(figure.bound)} {figure.unit}",
-            f"{figure.statistic} {_number(figure.value)} {figure.unit}",
+            "" if figure.bound is None else in_unit(figure.bound, figure.unit),
+            f"{figure.statistic} {in_unit(figure.value, figure.unit)}",
             figure.spread,
             str(len(figure.values)),
             figure.compared,

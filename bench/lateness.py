@@ -43,7 +43,7 @@ def measure(quick: bool) -> Iterator[Figure]:
     early = []
     with Server(config, many_kernels=True) as server:
         server.request("POST", "bench/attach")
-        one = [_cull(server, real=1, light=0) for _ in range(3 if quick else 12)]
+        one = [_cull(server, real=1, light=0) for _ in range(3 if quick else 8)]
         early += [spared for culls in one for spared in culls.spared]
         yield from _figures("1 kernel", one)
         thirty = [_cull(server, real=10, light=20) for _ in range(1 if quick else 2)]
