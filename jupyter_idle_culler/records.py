@@ -29,6 +29,7 @@ class JournalRecords:
     policy: Callable[[], Policy]
     log: logging.Logger
     recorder: Recorder = field(default_factory=Recorder)
+    _said: str | None = None
     _rotations: int = 0
     _looked_at: float | None = None
 
@@ -43,7 +44,18 @@ class JournalRecords:
         entries = self.recorder.changes(snapshot, decisions, policy, now)
         if entries or self.journal.problem:
             await self.journal.append_all(entries)
+        self._say_problem()
         self.metrics.looked(snapshot, decisions, now)
+
+    def _say_problem(self) -> None:
+        """Log once what keeps the journal from being written, and once when it is again."""
+        problem = self.journal.problem
+        if problem != self._said:
+            if problem is None:
+                self.log.warning("Idle culler: the journal is written again.")
+            else:
+                self.log.warning("Idle culler: the journal cannot be written: %s", problem)
+            self._said = problem
 
     async def decided(self, decisions: Iterable[Decision]) -> None:
         """Record what is about to be done, on the disk, then announce it."""

@@ -153,7 +153,7 @@ class CullerService:
 
     def settings(self) -> Mapping[str, shapes.Setting]:
         """List what a user may change, the value in force and the bounds, in minutes."""
-        policy, bounds = self.culler.policy, self.config.bounds()
+        policy, bounds = self.culler.policy, self.config.user_bounds()
         in_force = {
             "kernel_timeout_minutes": minutes(policy.kernel_timeout_seconds),
             "terminal_timeout_minutes": minutes(policy.terminal_timeout_seconds),
@@ -178,7 +178,7 @@ class CullerService:
     async def update_settings(self, changes: Mapping[str, float | None]) -> None:
         """Set what the user wishes, all or nothing. Raises: OutOfBounds, ConfigurationError."""
         async with self._saving:
-            self.user_settings = self.user_settings.changed(changes, self.config.bounds())
+            self.user_settings = self.user_settings.changed(changes, self.config.user_bounds())
             self.culler.policy = self.config.policy(self.user_settings)
             path = self.settings_in_force.user_settings_path
             try:

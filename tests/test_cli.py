@@ -180,7 +180,7 @@ def test_the_real_command_works_and_finds_its_subcommand(server: LiveServer) -> 
 
 def test_a_reader_that_has_seen_enough_is_no_error(server: LiveServer) -> None:
     """`| head -1` gets its line and no traceback."""
-    line = f"{sys.executable} -m jupyter_idle_culler.cli.commands explain --json | head -1"
+    line = f"{sys.executable} -m jupyter_idle_culler.cli explain --json | head -1"
     done = subprocess.run(
         ["bash", "-c", line], env=server.env, capture_output=True, text=True, check=True
     )

@@ -158,7 +158,8 @@ def test_warning_and_grace_are_at_most_half_the_host_timeout(
     )
     policy = culler.policy(UserSettings(warning_minutes=wish))
     half = unending(host) * 60 / 2
-    assert policy.warning_seconds == min((warning if wish is None else wish) * 60, half)
+    asked = warning if wish is None else max(wish, min(warning, 1.0))
+    assert policy.warning_seconds == min(asked * 60, half)
     assert policy.startup_grace_seconds == min(grace * 60, half)
 
 
@@ -293,7 +294,7 @@ def test_a_number_that_a_file_only_looked_at_counts_as_not_given() -> None:
 def test_a_change_of_a_user_is_checked_as_a_whole() -> None:
     """One wrong value leaves the others unchanged too, and the error names it."""
     culler = configured({"timeout_minutes": 60, "min_timeout_minutes": 10})
-    user, bounds = UserSettings(kernel_timeout_minutes=20), culler.bounds()
+    user, bounds = UserSettings(kernel_timeout_minutes=20), culler.user_bounds()
     changed = user.changed({"timeout_minutes": 30, "kernel_timeout_minutes": None}, bounds)
     assert changed == UserSettings(timeout_minutes=30)
     for changes, error, field in (
@@ -301,6 +302,8 @@ def test_a_change_of_a_user_is_checked_as_a_whole() -> None:
         ({"timeout_minutes": 0}, OutOfBounds, "timeout_minutes"),
         ({"warning_minutes": 1, "host_timeout_minutes": 9}, OutOfBounds, "host_timeout_minutes"),
         ({"timeout_minutes": "30"}, ConfigurationError, "timeout_minutes"),
+        ({"warning_minutes": 0}, OutOfBounds, "warning_minutes"),
+        ({"warning_minutes": 0.5}, OutOfBounds, "warning_minutes"),
         ({"warning_minutes": True}, ConfigurationError, "warning_minutes"),
         ({"warning_minutes": math.nan}, ConfigurationError, "warning_minutes"),
         ({"dry_run": 1}, ConfigurationError, "dry_run"),
@@ -310,18 +313,28 @@ def test_a_change_of_a_user_is_checked_as_a_whole() -> None:
         assert refused.value.field == field  # type: ignore[attr-defined]
 
 
+def test_nobody_takes_a_warning_away_from_the_others() -> None:
+    """A user may lengthen it, or shorten it to a minute; less only where the administrator did."""
+    usual, short = configured({"host_timeout_minutes": 60}), configured({"warning_minutes": 0.25})
+    none = UserSettings(warning_minutes=0.0)
+    assert usual.policy(none).warning_seconds == 60
+    assert usual.policy(UserSettings(warning_minutes=20.0)).warning_seconds == 1200
+    assert short.policy(none).warning_seconds == 15
+
+
 def test_each_setting_says_where_it_comes_from_and_how_far_it_may_go() -> None:
     """What the interface shows beside a choice: its source, and the bounds of a user."""
     culler = configured({"kernel_timeout_minutes": 30, "min_timeout_minutes": 5}, "60")
     found = {
         name: (culler.source_of(name), bound.minimum, bound.maximum)
-        for name, bound in culler.bounds().items()
+        for name, bound in culler.user_bounds().items()
     }
     assert found == {
         "timeout_minutes": ("environment", 5, 60),
         "kernel_timeout_minutes": ("configuration", 5, 30),
         "terminal_timeout_minutes": ("environment", 5, 60),
         "host_timeout_minutes": ("environment", 5, 60),
+        "warning_minutes": ("default", 1, math.inf),
     }
     assert culler.source_of("warning_minutes") == "default"
     assert configured({"timeout_minutes": 9}).source_of("host_timeout_minutes") == "configuration"

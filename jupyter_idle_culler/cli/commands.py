@@ -110,6 +110,9 @@ def _journal(arguments: argparse.Namespace) -> int:
 
 def _replay(arguments: argparse.Namespace) -> int:
     entries, skipped = _read_journal(_journal_file(arguments.file))
+    if not entries:
+        message = "there is no entry of a journal of the idle culler in it"
+        raise CommandFailed(message)
     policy = recorded_policy(entries)
     changes = _timeouts(arguments)
     if policy is not None and changes:
@@ -160,6 +163,9 @@ def _journal_file(named: Path | None) -> Path:
 def _read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
     """Read a journal with its older half, if that lies beside it."""
     lines: list[bytes] = []
+    if not path.is_file():
+        message = f"{path}: there is no such file"
+        raise CommandFailed(message)
     try:
         for half in (older(path), path):
             if half == path or half.exists():
@@ -289,7 +295,3 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the server still runs: its last state goes on until now",
     )
-
-
-if __name__ == "__main__":
-    sys.exit(main())

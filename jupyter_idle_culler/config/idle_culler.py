@@ -28,6 +28,9 @@ from .user_settings import Bound, UserSettings, in_words, unending
 
 KINDS = ("kernel", "terminal", "host")
 _TIMEOUTS = ("timeout_minutes", *(f"{kind}_timeout_minutes" for kind in KINDS))
+LEAST_WARNING_MINUTES = 1.0
+"""A user's own warning is no shorter, unless the administrator's is."""
+
 TIMEOUT_VARIABLE = "TIMEOUT_IN_MINS"
 
 
@@ -127,7 +130,7 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
         return "configuration" if setting in self._given or (follows and giver) else "default"
 
     def bounds(self) -> dict[str, Bound]:
-        """Return what bounds a user's choice, by the name of the setting."""
+        """Return what bounds each timeout, a user's and the administrator's, by its name."""
         low, high = self.min_timeout_minutes or 0.0, self.max_timeout_minutes
         low_from, high_from = "IdleCuller.min_timeout_minutes", "IdleCuller.max_timeout_minutes"
         bounds = {}
@@ -140,6 +143,15 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             else:
                 bounds[name] = Bound(low, math.inf, low_from)
         return bounds
+
+    def warning_bound(self) -> Bound:
+        """Return what bounds a user's warning: on a shared server it is the others' warning too."""
+        least = min(self.warning_minutes, LEAST_WARNING_MINUTES)
+        return Bound(least, math.inf, "IdleCuller.warning_minutes", zero_is_never=False)
+
+    def user_bounds(self) -> dict[str, Bound]:
+        """Return what bounds each setting of a user, by its name."""
+        return {**self.bounds(), "warning_minutes": self.warning_bound()}
 
     def timeout_for(self, kind: str, user: UserSettings) -> tuple[float, str]:
         """Return the minutes that hold for a kind (``math.inf``: never), and a notice or "".
@@ -169,7 +181,9 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
     def policy(self, user: UserSettings = UserSettings()) -> Policy:  # noqa: B008 - frozen
         """Return what is to be decided by, the user's own settings within the bounds."""
         kernel, terminal, host = (self.timeout_for(kind, user)[0] * 60.0 for kind in KINDS)
-        warning = self.warning_minutes if user.warning_minutes is None else user.warning_minutes
+        warning = self.warning_minutes
+        if user.warning_minutes is not None:
+            warning = self.warning_bound().clamp(user.warning_minutes)
         return Policy(
             kernel_timeout_seconds=kernel,
             terminal_timeout_seconds=terminal,

@@ -30,24 +30,31 @@ def unending(minutes: float) -> float:
 
 @dataclass(frozen=True)
 class Bound:
-    """Least and most minutes for one timeout (``math.inf``: no limit), and what sets them."""
+    """Least and most minutes for one setting (``math.inf``: no limit), and what sets them.
+
+    ``zero_is_never``: 0 counts as infinite, as it does for timeouts.
+    """
 
     minimum: float = 0.0
     maximum: float = math.inf
     minimum_from: str = ""
     maximum_from: str = ""
+    zero_is_never: bool = True
 
     def holds(self, minutes: float) -> bool:
-        """Tell whether a timeout keeps the bound; 0 counts as infinite."""
-        return self.minimum <= unending(minutes) <= self.maximum
+        """Tell whether a setting keeps the bound."""
+        return self.minimum <= self._counted(minutes) <= self.maximum
 
     def clamp(self, minutes: float) -> float:
-        """Return the allowed timeout nearest to this one (``math.inf``: never)."""
-        return min(max(unending(minutes), self.minimum), self.maximum)
+        """Return the allowed value nearest to this one (``math.inf``: never)."""
+        return min(max(self._counted(minutes), self.minimum), self.maximum)
+
+    def _counted(self, minutes: float) -> float:
+        return unending(minutes) if self.zero_is_never else minutes
 
     def rule(self, minutes: float) -> str:
         """Say which bound this timeout breaks."""
-        if unending(minutes) < self.minimum:
+        if self._counted(minutes) < self.minimum:
             return f"must be at least {in_words(self.minimum)} ({self.minimum_from})"
         return f"must be at most {in_words(self.maximum)} ({self.maximum_from})"
 
