@@ -44,8 +44,10 @@ class Tab:
         self.context.add_init_script(_REMEMBER_SOCKETS)
         self.page = self.context.new_page()
         self.traffic = Traffic(self.page, server.url)
-        workspace = uuid.uuid4().hex[:8]
-        self.page.goto(f"{server.url}lab/workspaces/{workspace}?token={TOKEN}", timeout=_LOAD_MS)
+        self.workspace = uuid.uuid4().hex[:8]
+        self.page.goto(
+            f"{server.url}lab/workspaces/{self.workspace}?token={TOKEN}", timeout=_LOAD_MS
+        )
         self.page.wait_for_function(_RESTORED, timeout=_LOAD_MS)
 
     def close(self) -> None:
