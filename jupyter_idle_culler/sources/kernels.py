@@ -28,6 +28,7 @@ from .kernel_life import (
     local_process,
 )
 from .kernel_names import KernelSpecs, SessionPaths, SpecWishes
+from .prompt_polling import end_left_prompts
 from .prompts import PromptWatch, install_prompt_watch, is_watched, remove_prompt_watch
 from .turns import KernelTurns, TurnWatch
 
@@ -139,6 +140,7 @@ class KernelsSource:
         gateway_error = await self._refresh_gateway()
         kernel_ids = self._follow()
         paths = await self._paths.read(frozenset(kernel_ids), look.now)
+        await self._look_at_prompts(look)
         resources: list[Resource] = []
         observations: list[Observation] = []
         for index, kernel_id in enumerate(kernel_ids):
@@ -170,8 +172,18 @@ class KernelsSource:
         """Follow a kernel from its start, and let go of it at its end."""
         if self._started:
             self._follow()
+            self._note_interrupt(data)
             if self._on_change is not None:
                 self._on_change()
+
+    def _note_interrupt(self, action: object) -> None:
+        if not isinstance(action, dict) or action.get("action") != "interrupt":
+            return
+        kernel_id = str(action.get("kernel_id"))
+        if action.get("status") != "error" and kernel_id in self._manager:
+            with suppress(Exception):  # What cannot be read is said at the next look.
+                self._read_buffer(kernel_id, self._manager.get_kernel(kernel_id))
+            self.prompts.interrupted(kernel_id)
 
     def _follow(self) -> list[str]:
         """Keep subscriptions and memories in step with the manager. Returns its kernels' ids."""
@@ -191,6 +203,14 @@ class KernelsSource:
                     memory.started_at = now
                 memory.process_id = process_id
         return kernel_ids
+
+    async def _look_at_prompts(self, look: Look) -> None:
+        """End the prompts at which a kernel of this machine is seen not to wait any more."""
+        if look.processes is not None:
+            asking = [one for one in self._manager.list_kernel_ids() if self.prompts.prompts(one)]
+            processes = {one: local_process(self._manager.get_kernel(one)) for one in asking}
+            pids = {one: process.pid for one, process in processes.items() if process}
+            await end_left_prompts(self.prompts, pids, look.processes)
 
     async def _refresh_gateway(self) -> str | None:
         """Ask the gateway, if there is one, for its kernels' states. Returns the failure."""
@@ -303,6 +323,7 @@ class KernelsSource:
         sent = self.prompts.sent_cells(turns.kernel_id)
         if turns.open or sent or is_unexplained or turns.assumed_since is not None:
             self._read_buffer(turns.kernel_id, kernel)
+            turns.outlive_prompts()
         for message_id in list(self.prompts.open_prompts(turns.kernel_id)):
             if turns.is_over(message_id):
                 self.prompts.turn_ended(turns.kernel_id, message_id)

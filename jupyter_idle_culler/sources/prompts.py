@@ -12,6 +12,8 @@ import json
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 PASSIVE_TYPES = frozenset(
@@ -41,6 +43,22 @@ _WIDGET_CONTROL = "jupyter.widget.control"
 _WIDGET_REFRESH = frozenset({"request_state", "request_states"})
 _REMEMBERED_MESSAGES = 4096
 _MAX_PARSED_BYTES = 65536
+_OUTPUT_LATENESS = timedelta(seconds=1)
+"""Captured output of a child process may be sent so long after the prompt that it came before."""
+
+
+@dataclass
+class Prompt:
+    """An ``input_request`` that nobody answered yet.
+
+    ``since`` is monotonic seconds; ``sent_at`` what the kernel's clock said (None: not known).
+    ``polls``: whether its kernel was seen to poll for the answer (None: not looked at yet).
+    """
+
+    message_id: str
+    since: float
+    sent_at: datetime | None = None
+    polls: bool | None = None
 
 
 class PromptWatch:
@@ -52,7 +70,8 @@ class PromptWatch:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._prompts: dict[str, dict[str, float]] = {}
+        self._prompts: dict[str, dict[str, Prompt]] = {}
+        self._over: deque[str] = deque(maxlen=_REMEMBERED_MESSAGES)
         self._sent: dict[str, dict[str, float]] = {}
         self._evidence: dict[str, tuple[float, str]] = {}
         self._passive: set[str] = set()
@@ -62,6 +81,10 @@ class PromptWatch:
 
     def open_prompts(self, kernel_id: str) -> Mapping[str, float]:
         """Return since when the requests (by msg_id) of this kernel wait for an answer."""
+        return {parent: prompt.since for parent, prompt in self.prompts(kernel_id).items()}
+
+    def prompts(self, kernel_id: str) -> Mapping[str, Prompt]:
+        """Return the open prompts of a kernel, by the msg_id of the request that asks."""
         return self._prompts.get(kernel_id, {})
 
     def evidence(self, kernel_id: str) -> tuple[float, str] | None:
@@ -76,9 +99,47 @@ class PromptWatch:
         """Tell whether a message is one that clients send without a person or program asking."""
         return message_type in PASSIVE_TYPES or message_id in self._passive
 
-    def prompt_opened(self, kernel_id: str, parent_id: str) -> None:
-        """Note that the request `parent_id` asks for input, as of now unless that is known."""
-        self._prompts.setdefault(kernel_id, {}).setdefault(parent_id, self._clock())
+    def prompt_opened(
+        self, kernel_id: str, parent_id: str, message_id: str = "", date: object = None
+    ) -> None:
+        """Note that the request `parent_id` asks for input, as of now unless that is known.
+
+        Another question of the same request means that the one before it is over. One that is over
+        stays so, though jupyter_server sends it to a client that comes back.
+        """
+        prompts = self._prompts.setdefault(kernel_id, {})
+        known = prompts.get(parent_id)
+        if message_id not in self._over and (known is None or known.message_id != message_id):
+            prompts[parent_id] = Prompt(message_id, self._clock(), _instant(date))
+
+    def prompt_over(self, kernel_id: str, parent_id: str, prompt: Prompt) -> None:
+        """Note that the kernel does not wait at this prompt any more, though nobody answered it."""
+        if self.prompts(kernel_id).get(parent_id) is prompt:
+            del self._prompts[kernel_id][parent_id]
+            if prompt.message_id:
+                self._over.append(prompt.message_id)
+
+    def interrupted(self, kernel_id: str) -> None:
+        """Note that the kernel was interrupted: what waited at a prompt may do anything now."""
+        for parent_id, prompt in list(self.prompts(kernel_id).items()):
+            self.prompt_over(kernel_id, parent_id, prompt)
+
+    def output(self, kernel_id: str, parent_id: str, date: object) -> None:
+        """Note that a request wrote something: if that was after its prompt, the prompt is over.
+
+        When it was sent counts, by the kernel's clock (ISO 8601 or a datetime), because output
+        from before a prompt may be heard after it.
+        """
+        prompt = self.prompts(kernel_id).get(parent_id)
+        if prompt is None:
+            return
+        written_at = _instant(date)
+        if prompt.sent_at is None or written_at is None:
+            late = self._clock() - prompt.since > _OUTPUT_LATENESS.total_seconds()
+        else:
+            late = written_at - prompt.sent_at > _OUTPUT_LATENESS
+        if late:
+            self.prompt_over(kernel_id, parent_id, prompt)
 
     def read_buffer(
         self, kernel_id: str, buffer: list[tuple[str, list[Any]]], unpack: Callable[[bytes], Any]
@@ -129,6 +190,8 @@ class PromptWatch:
         if channel == "stdin" and message_type == "input_reply":
             self._prompts.pop(kernel_id, None)
             self._evidence[kernel_id] = (self._clock(), "its prompt was answered")
+        elif channel == "control" and message_type == "interrupt_request":
+            self.interrupted(kernel_id)
         elif channel == "shell":
             if message_type.startswith("comm_") and self._is_widget_refresh(message_type, content):
                 self._remember_passive(message_id)
@@ -180,9 +243,28 @@ def note_stdin(
     watch: PromptWatch, kernel_id: str, frames: list[Any], unpack: Callable[[bytes], Any]
 ) -> None:
     """Note a message that a kernel sent on stdin: it is a prompt, or nothing that matters."""
-    header, parent = message_frames(frames)[:2]
-    if unpack(header).get("msg_type") == "input_request":
-        watch.prompt_opened(kernel_id, str(unpack(parent).get("msg_id")))
+    header, parent = (unpack(frame) for frame in message_frames(frames)[:2])
+    if header.get("msg_type") == "input_request":
+        _note_prompt(watch, kernel_id, header, parent)
+
+
+def _note_prompt(
+    watch: PromptWatch, kernel_id: str, header: Mapping[str, Any], parent: Mapping[str, Any]
+) -> None:
+    message_id = str(header.get("msg_id", ""))
+    watch.prompt_opened(kernel_id, str(parent.get("msg_id")), message_id, header.get("date"))
+
+
+def _instant(date: object) -> datetime | None:
+    """Read the date of a message; None: it has none that can be read. UTC where no zone is told."""
+    if isinstance(date, str):
+        try:  # Python 3.10 does not take the Z of ISO 8601.
+            date = datetime.fromisoformat(date.removesuffix("Z"))
+        except ValueError:
+            return None
+    if not isinstance(date, datetime):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=timezone.utc)
 
 
 def _split_v1(message: bytes) -> tuple[str, bytes, bytes]:
@@ -220,11 +302,7 @@ def _note_incoming(watch: PromptWatch, connection: Any, message: Any) -> None:
 
 def _note_outgoing(watch: PromptWatch, connection: Any, args: tuple[Any, ...]) -> None:
     if isinstance(args[0], str | bytes) and len(args) == 1:
-        text: Any = args[0]  # A gateway's connection passes on JSON texts.
-        if ("input_request" if isinstance(text, str) else b"input_request") in text:
-            body = json.loads(text)
-            if body.get("channel") == "stdin" and body["header"]["msg_type"] == "input_request":
-                watch.prompt_opened(connection.kernel_id, str(body["parent_header"]["msg_id"]))
+        _note_gateway_text(watch, connection.kernel_id, args[0])
         return
     stream, frames = args[0], args[1]
     channel = stream if isinstance(stream, str) else getattr(stream, "channel", None)
@@ -233,6 +311,19 @@ def _note_outgoing(watch: PromptWatch, connection: Any, args: tuple[Any, ...]) -
     elif channel == "shell":
         parent = connection.session.unpack(message_frames(frames)[1])
         watch.replied(connection.kernel_id, str(parent.get("msg_id")))
+
+
+def _note_gateway_text(watch: PromptWatch, kernel_id: str, text: Any) -> None:
+    """Note a message as a gateway's connection passes it on: as JSON."""
+    asks = ("input_request" if isinstance(text, str) else b"input_request") in text
+    if not asks and not watch.prompts(kernel_id):
+        return
+    body = json.loads(text)
+    header, parent = body["header"], body.get("parent_header") or {}
+    if body.get("channel") == "stdin" and header["msg_type"] == "input_request":
+        _note_prompt(watch, kernel_id, header, parent)
+    elif body.get("channel") == "iopub" and header["msg_type"] != "status":
+        watch.output(kernel_id, str(parent.get("msg_id")), header.get("date"))
 
 
 def _watched(connection_class: type[Any], watch: PromptWatch, log: logging.Logger) -> type[Any]:

@@ -26,12 +26,16 @@ _RESTARTED_STATES = frozenset({"starting", "restarting", "autorestarting"})
 
 @dataclass
 class Turn:
-    """A request that a kernel is working on. Instants are monotonic seconds."""
+    """A request that a kernel is working on. Instants are monotonic seconds.
+
+    ``last_header`` is the header of its last output, as it came: few are ever looked into.
+    """
 
     message_type: str
     subshell: str | None
     since: float
     last_output: float | None = None
+    last_header: bytes | None = None
 
 
 class KernelTurns:
@@ -90,6 +94,18 @@ class KernelTurns:
             # Output of a background thread names the cell that started it, which is not open.
             if key in parent:
                 self.open[message_id].last_output = self._clock()
+                self.open[message_id].last_header = header
+        if self._prompts.prompts(self.kernel_id):
+            message_id = str((self._unpack(parent) or {}).get("msg_id"))
+            self._prompts.output(self.kernel_id, message_id, self._unpack(header).get("date"))
+
+    def outlive_prompts(self) -> None:
+        """End the prompts after which their request wrote output before they were found."""
+        for message_id in list(self._prompts.prompts(self.kernel_id)):
+            turn = self.open.get(message_id)
+            if turn is not None and turn.last_header is not None:
+                date = self._unpack(turn.last_header).get("date")
+                self._prompts.output(self.kernel_id, message_id, date)
 
     def _status(self, parent: dict[str, Any], content: dict[str, Any]) -> None:
         state = content.get("execution_state")
