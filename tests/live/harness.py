@@ -195,6 +195,7 @@ class LiveServer:
         args: tuple[str, ...] = (),
     ) -> None:
         self.home = home
+        self.isolated = isolate
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}{base_url}"
         self.config_dir = home / "config"
@@ -288,7 +289,10 @@ class LiveServer:
     def close(self) -> None:
         """End the server, and all of its namespace with it."""
         if self.process is not None and self.process.poll() is None:
-            self.process.terminate()
+            if self.isolated:
+                self.process.kill()  # unshare does not heed SIGTERM
+            else:
+                self.process.terminate()
             try:
                 self.process.wait(10)
             except subprocess.TimeoutExpired:
