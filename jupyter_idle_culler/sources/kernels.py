@@ -205,12 +205,14 @@ class KernelsSource:
         return kernel_ids
 
     async def _look_at_prompts(self, look: Look) -> None:
-        """End the prompts at which a kernel of this machine is seen not to wait any more."""
-        if look.processes is not None:
-            asking = [one for one in self._manager.list_kernel_ids() if self.prompts.prompts(one)]
-            processes = {one: local_process(self._manager.get_kernel(one)) for one in asking}
-            pids = {one: process.pid for one, process in processes.items() if process}
-            await end_left_prompts(self.prompts, pids, look.processes)
+        """End the prompts at which kernels do not wait any more."""
+        kernel_ids = self._manager.list_kernel_ids()
+        asking = {
+            one: self._manager.get_kernel(one) for one in kernel_ids if self.prompts.prompts(one)
+        }
+        processes = {kernel_id: local_process(kernel) for kernel_id, kernel in asking.items()}
+        pids = {one: process.pid if process else None for one, process in processes.items()}
+        await end_left_prompts(self.prompts, pids, look.processes)
 
     async def _refresh_gateway(self) -> str | None:
         """Ask the gateway, if there is one, for its kernels' states. Returns the failure."""
@@ -323,7 +325,7 @@ class KernelsSource:
         sent = self.prompts.sent_cells(turns.kernel_id)
         if turns.open or sent or is_unexplained or turns.assumed_since is not None:
             self._read_buffer(turns.kernel_id, kernel)
-            turns.outlive_prompts()
+            turns.doubt_prompts()
         for message_id in list(self.prompts.open_prompts(turns.kernel_id)):
             if turns.is_over(message_id):
                 self.prompts.turn_ended(turns.kernel_id, message_id)

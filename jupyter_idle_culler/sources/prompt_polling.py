@@ -72,31 +72,37 @@ class _Watched:
 
 
 async def end_left_prompts(
-    watch: PromptWatch, pids: Mapping[str, int], table: ProcessTable
+    watch: PromptWatch, pids: Mapping[str, int | None], table: ProcessTable | None
 ) -> None:
-    """End the open prompts at which a kernel, whose process this is, does not wait any more.
+    """End the open prompts at which kernels do not wait any more. `pids`: None is not local.
 
-    Of a kernel that is not known to be ipykernel that is believed only if it was seen to wait:
-    others ask in other ways.
+    That one does not poll is believed of ipykernel, and of another that was seen to poll: others
+    ask in other ways. A prompt that is doubted is over unless its kernel polls.
     """
-    asking = {
-        kernel_id: [one for one in watch.prompts(kernel_id).items() if one[1].polls is not False]
-        for kernel_id in pids
+    asking = {kernel_id: list(watch.prompts(kernel_id).items()) for kernel_id in pids}
+    chosen = {
+        kernel_id: pid
+        for kernel_id, pid in pids.items()
+        if pid is not None and any(prompt.polls is not False for _, prompt in asking[kernel_id])
     }
-    chosen = {kernel_id: pids[kernel_id] for kernel_id, prompts in asking.items() if prompts}
-    if not chosen:
-        return
-    seen = await asyncio.to_thread(_look_at, chosen, table)
-    for kernel_id, (is_ipykernel, waits) in seen.items():
-        for parent_id, prompt in asking[kernel_id]:
-            if waits is False and (is_ipykernel or prompt.polls):
+    seen = await asyncio.to_thread(_look_at, chosen, table) if chosen and table else {}
+    for kernel_id, prompts in asking.items():
+        is_ipykernel, waits = seen.get(kernel_id, (False, None))
+        for parent_id, prompt in prompts:
+            left = waits is False and (is_ipykernel or prompt.polls)
+            if waits:
+                prompt.doubted = False
+            if left or prompt.doubted:
                 watch.prompt_over(kernel_id, parent_id, prompt)
             elif waits is not None:
                 prompt.polls = waits
 
 
 def _look_at(pids: Mapping[str, int], table: ProcessTable) -> dict[str, tuple[bool, bool | None]]:
-    """Tell of each kernel that is not stopped whether it is ipykernel, and whether it waits."""
+    """Tell of each kernel that is not stopped whether it is ipykernel, and whether it waits.
+
+    Blocks: never on the event loop.
+    """
     found = {kernel_id: ipykernel_of(pid, table) for kernel_id, pid in pids.items()}
     running = {}
     for kernel_id, ipykernel in found.items():

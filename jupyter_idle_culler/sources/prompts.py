@@ -53,12 +53,14 @@ class Prompt:
 
     ``since`` is monotonic seconds; ``sent_at`` what the kernel's clock said (None: not known).
     ``polls``: whether its kernel was seen to poll for the answer (None: not looked at yet).
+    ``doubted``: something happened after which it is over unless the kernel is seen to wait.
     """
 
     message_id: str
     since: float
     sent_at: datetime | None = None
     polls: bool | None = None
+    doubted: bool = False
 
 
 class PromptWatch:
@@ -121,14 +123,15 @@ class PromptWatch:
 
     def interrupted(self, kernel_id: str) -> None:
         """Note that the kernel was interrupted: what waited at a prompt may do anything now."""
-        for parent_id, prompt in list(self.prompts(kernel_id).items()):
-            self.prompt_over(kernel_id, parent_id, prompt)
+        for prompt in self.prompts(kernel_id).values():
+            prompt.doubted = True
 
     def output(self, kernel_id: str, parent_id: str, date: object) -> None:
-        """Note that a request wrote something: if that was after its prompt, the prompt is over.
+        """Note that a request wrote something: if that was after its prompt, that may be over.
 
-        When it was sent counts, by the kernel's clock (ISO 8601 or a datetime), because output
-        from before a prompt may be heard after it.
+        What a thread prints goes by the name of the newest cell: so it is only doubted. When it
+        was sent counts, by the kernel's clock (ISO 8601 or a datetime), because output from before
+        a prompt may be heard after it.
         """
         prompt = self.prompts(kernel_id).get(parent_id)
         if prompt is None:
@@ -138,8 +141,7 @@ class PromptWatch:
             late = self._clock() - prompt.since > _OUTPUT_LATENESS.total_seconds()
         else:
             late = written_at - prompt.sent_at > _OUTPUT_LATENESS
-        if late:
-            self.prompt_over(kernel_id, parent_id, prompt)
+        prompt.doubted = prompt.doubted or late
 
     def read_buffer(
         self, kernel_id: str, buffer: list[tuple[str, list[Any]]], unpack: Callable[[bytes], Any]

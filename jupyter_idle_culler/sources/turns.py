@@ -99,8 +99,8 @@ class KernelTurns:
             message_id = str((self._unpack(parent) or {}).get("msg_id"))
             self._prompts.output(self.kernel_id, message_id, self._unpack(header).get("date"))
 
-    def outlive_prompts(self) -> None:
-        """End the prompts after which their request wrote output before they were found."""
+    def doubt_prompts(self) -> None:
+        """Doubt the prompts after which their request wrote output before they were found."""
         for message_id in list(self._prompts.prompts(self.kernel_id)):
             turn = self.open.get(message_id)
             if turn is not None and turn.last_header is not None:

@@ -178,6 +178,34 @@ def test_a_prompt_that_nobody_answers_does_not(server: LiveServer) -> None:
 
 
 @side_by_side
+def test_a_cell_that_goes_on_after_its_prompt_keeps_its_kernel(server: LiveServer) -> None:
+    """K2, K3: a prompt that was interrupted is over; its cell is not, and sleeps on."""
+    code = "try: input('go on? ')\nexcept KeyboardInterrupt: import time; time.sleep(1000)"
+    with joined(server) as kernel:
+        kernel.execute(code, wait=False)
+        kernel.wait_for(lambda message: message["msg_type"] == "input_request")
+        server.request("POST", f"api/kernels/{kernel.id}/interrupt")
+        is_kept(server, kernel.id, KEPT, "kernels", "cell running")
+        server.request("DELETE", f"api/kernels/{kernel.id}")
+
+
+@side_by_side
+def test_a_cell_whose_prompt_ran_out_of_time_keeps_its_kernel(server: LiveServer) -> None:
+    """K2, K3: as well where nothing but the main thread of the kernel tells of it."""
+    code = (
+        "import signal, time\n"
+        "signal.signal(signal.SIGALRM, signal.default_int_handler); signal.alarm(2)\n"
+        "try: input('go on? ')\n"
+        "except KeyboardInterrupt: time.sleep(1000)\n"
+    )
+    with joined(server) as kernel:
+        kernel.execute(code, wait=False)
+        kernel.wait_for(lambda message: message["msg_type"] == "input_request")
+        is_kept(server, kernel.id, KEPT, "kernels", "cell running")
+        server.request("DELETE", f"api/kernels/{kernel.id}")
+
+
+@side_by_side
 def test_a_prompt_after_the_tab_was_closed_does_not(server: LiveServer) -> None:
     """K3: a prompt that no client is there to receive is idle too, from its detection."""
     with joined(server) as kernel:
