@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -39,6 +41,13 @@ ROLES = [
     (Role.JOB, "psql -c 'select 1' | psql -f x.sql | mysql -e 'x' | sqlite3 x.db 'select 1'"),
     (Role.JOB, "psql --command=x | psql -Ume -c x | sqlite3 -cmd x x.db y | duckdb -c x"),
     (Role.EDITOR, "vim | vim a b c | vi x | nano x | emacs -nw x | nvim +10 x | vim -u NONE x"),
+    (Role.REPL, "mongosh | mongosh mydb | mongosh mongodb://host/mydb -u me | ./node"),
+    (Role.JOB, "mongosh migrate.js | mongosh -u me migrate.js | mongosh mydb -- migrate.mjs"),
+    (Role.REPL, "~/env/bin/python | ./env/bin/python3 -q | python3 /home/me/.local/bin/ipython"),
+    (Role.VIEWER, "/usr/bin/top | /opt/conda/bin/htop | bash /usr/local/bin/watch x | sh /bin/man"),
+    (Role.JOB, "./top | ./info | bash ./info | bash info | sh /home/me/bin/watch x | bin/less x"),
+    (Role.JOB, "/home/me/bin/htop | /usr/bin/../../home/me/top | /opt/a/b/bin/top | perl tig"),
+    (Role.JOB, "python3 watch.py | python3 ./watch | python3 -m info | ./vim x | ./sudo x | ./tee"),
     (Role.JOB, "vim -es x | emacs --batch -l x.el | emacs --script x.el | nvim --headless x"),
 ]  # fmt: skip
 
@@ -65,6 +74,21 @@ def test_configured_names_count_whatever_their_arguments() -> None:
     assert catalogue.role(["python3", "/opt/bin/mytool", "x"]) is Role.INTERACTIVE
     assert catalogue.role(["other", "attach"]) is Role.INTERACTIVE
     assert catalogue.role(["other", "start"]) is Role.JOB
+
+
+def test_programs_next_to_the_own_interpreter_are_installed() -> None:
+    """An environment's own bin holds what was installed into it."""
+    own = Path(sys.executable).parent
+    assert Catalogue().role(["python3", str(own / "glances")]) is Role.VIEWER
+    assert Catalogue().role(["python3", str(own.parent / "glances")]) is Role.JOB
+
+
+def test_a_configured_viewer_counts_wherever_it_lies() -> None:
+    """Who adds a name means his own program; for names of the default list the place decides."""
+    catalogue = Catalogue(viewers=[*DEFAULT_VIEWERS, "monitor.sh"])
+    assert catalogue.role(["bash", "./monitor.sh"]) is Role.VIEWER
+    assert catalogue.role(["/home/me/monitor.sh"]) is Role.VIEWER
+    assert catalogue.role(["bash", "./top"]) is Role.JOB
 
 
 def test_what_the_configuration_leaves_out_is_a_job() -> None:

@@ -25,7 +25,7 @@ from jupyter_idle_culler.sources.foreground import (
     Standing,
 )
 from jupyter_idle_culler.sources.procfs import Process, read_process, read_process_table
-from jupyter_idle_culler.sources.waiting import Wait, Waiting, tty_path, waits_for
+from jupyter_idle_culler.sources.waiting import Wait, Waiting, edits_line, tty_path, waits_for
 
 from .driven_terminals import PATIENCE_SECONDS, needs, write_scripts
 
@@ -96,6 +96,9 @@ class Refused(Probe):
     def hands_keys_on(self, tty_nr: int) -> bool | None:
         return None
 
+    def edits_line(self, tty_nr: int) -> bool | None:
+        return None
+
     def holds_pipe(self, process: Process, inode: int) -> bool:
         return False
 
@@ -106,7 +109,7 @@ class Refused(Probe):
 UNREADABLE = [
     (None, Standing.SHELL),
     ("bash --norc", Standing.SHELL),
-    ("python3", Standing.PROMPT),
+    ("python3", Standing.JOB),
     ("sudo bash --norc", Standing.SHELL),
     ("sudo sleep 1000", Standing.JOB),
     ("top", Standing.VIEWER),
@@ -121,7 +124,7 @@ UNREADABLE = [
 def test_where_calls_cannot_be_read_names_decide_and_questions_are_jobs(
     terminal: OwnTerminal, command: str | None, standing: Standing
 ) -> None:
-    """T6 where /proc/<pid>/syscall is not ours to read: else as T2."""
+    """T6 where /proc/<pid>/syscall is not ours to read: else as T2, and so is a REPL (T5)."""
     if command is not None:
         needs(command.split(None, 1)[0])
         terminal.run(command)
@@ -160,14 +163,100 @@ def test_another_user_is_judged_from_outside_the_same(
     assert json.loads(answer.stdout) == [standing.name, "UNKNOWN"]
 
 
+class OnlyModes(Refused):
+    """The machine as it is for a `su` on one's own terminal: the terminal's mode can be read."""
+
+    def edits_line(self, tty_nr: int) -> bool | None:
+        return edits_line(tty_nr)
+
+
+MODES = [
+    (None, Standing.SHELL, "read x < fifo", Standing.JOB),
+    ("zsh -f", Standing.SHELL, "read x < fifo", Standing.JOB),
+    ("python3 -q", Standing.PROMPT, "import time; time.sleep(1000)", Standing.JOB),
+    ("sqlite3", Standing.PROMPT, ".shell sleep 1000", Standing.JOB),
+]
+
+
+@pytest.mark.parametrize(("command", "prompt", "line", "running"), MODES)
+def test_where_calls_cannot_be_read_the_mode_of_the_terminal_tells_a_prompt(
+    terminal: OwnTerminal,
+    tmp_path: Path,
+    command: str | None,
+    prompt: Standing,
+    line: str,
+    running: Standing,
+) -> None:
+    """T1, T5: a line editor has the terminal at a prompt, and gives it back for a command."""
+    os.mkfifo(tmp_path / "fifo")
+    if command is not None:
+        needs(command.split(None, 1)[0])
+        terminal.run(command)
+    terminal.judged(prompt, OnlyModes())
+    os.write(terminal.fd, line.encode() + b"\r")
+    terminal.judged(running, OnlyModes())
+
+
+def test_reading_the_mode_of_a_terminal_leaves_no_trace(terminal: OwnTerminal) -> None:
+    """The time of access stays (it tells of input), and nobody gets a controlling terminal."""
+    path = tty_path(terminal.tty_nr)
+    assert path is not None
+    terminal.judged(Standing.SHELL)
+    os.utime(path, (1, 1))
+    assert edits_line(terminal.tty_nr) is True
+    assert Path(path).stat().st_atime == 1
+    reader = (
+        "import os, sys; os.setsid(); sys.path[:] = sys.argv[2:];"
+        "from jupyter_idle_culler.sources.procfs import read_process;"
+        "from jupyter_idle_culler.sources.waiting import edits_line;"
+        "print(edits_line(int(sys.argv[1])), read_process(os.getpid()).tty_nr)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", reader, str(terminal.tty_nr), *sys.path],
+        check=True,
+        capture_output=True,
+    )
+    assert answer.stdout.split() == [b"True", b"0"]
+    assert edits_line(4 << 8 | 1) is None
+
+
+EPOLLS = [
+    ("", Waiting.ELSEWHERE, False),
+    ("add(0)", Waiting.LISTENS, True),
+    ("add(0); import socket; s = socket.create_server(('', 0)); add(s)", Waiting.LISTENS, False),
+    ("add(0); timeout = 1000", Waiting.LISTENS, False),
+    ("f = select.epoll(); f.register(0, 1); add(f)", Waiting.UNKNOWN, False),
+]
+
+
+@pytest.mark.parametrize(("code", "what", "endless"), EPOLLS)
+def test_an_event_loop_waits_for_what_is_registered_with_it(
+    terminal: OwnTerminal, tmp_path: Path, code: str, what: Waiting, endless: bool
+) -> None:
+    """The kernel tells what an epoll watches: with the terminal there, it may be a prompt."""
+    (tmp_path / "loop.py").write_text(
+        "import select, tty\ntimeout = -1\ne = select.epoll()\n"
+        f"tty.setraw(0)\nadd = lambda fd: e.register(fd, select.EPOLLIN)\n{code}\ne.poll(timeout)\n"
+    )
+    terminal.run("python3 loop.py")
+    found: list[Wait] = []
+
+    def so() -> bool:
+        process = terminal.judged(Standing.JOB).process
+        assert process is not None
+        found[:] = [waits_for(process.pid, process.tty_nr)]
+        return (found[0].what, found[0].endless) == (what, endless)
+
+    terminal.drain(so)
+
+
 class OnlyWchan(Probe):
     """A machine that refuses /proc/<pid>/syscall (Yama) and shows wchan."""
 
     def wait(self, process: Process) -> Wait:
         directory = f"/proc/{process.pid}"
-        return waiting._from_wchan(
-            Path(directory, "wchan").read_text().strip(), directory, process.tty_nr
-        )
+        wchan = waiting._text(f"{directory}/wchan") or ""
+        return waiting._from_wchan(wchan, directory, process.tty_nr)
 
 
 WCHAN = [

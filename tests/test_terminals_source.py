@@ -162,7 +162,18 @@ async def test_a_foreground_job_is_active_however_silent(
     assert observation.at is None
 
 
-@pytest.mark.parametrize("command", ["sleep 1000 & wait", "x=$(sleep 1000)", "exec sleep 1000"])
+RUN_BY_THE_SHELL = [
+    "sleep 1000 & wait",
+    "x=$(sleep 1000)",
+    "exec sleep 1000",
+    "mkfifo fifo; read x < fifo",
+    "mkfifo fifo; while read x < fifo; do echo $x; done",
+    "mkfifo fifo; echo done > fifo",
+    "while :; do :; done",
+]
+
+
+@pytest.mark.parametrize("command", RUN_BY_THE_SHELL)
 async def test_a_shell_that_runs_something_itself_is_active(
     open_terminal: OpenTerminal, command: str
 ) -> None:
@@ -171,6 +182,50 @@ async def test_a_shell_that_runs_something_itself_is_active(
     await terminal.becomes(IDLE, "at its prompt")
     await terminal.tabs[0].type(command + "\r")
     await terminal.becomes(ACTIVE, "")
+
+
+@pytest.mark.parametrize("shell", ["bash", "dash", "zsh -f"])
+async def test_a_shell_in_a_shell_that_waits_for_a_named_pipe_is_active(
+    open_terminal: OpenTerminal, shell: str
+) -> None:
+    """T2: the shell itself hangs in open(2) until somebody opens the other end."""
+    needs(shell.split(maxsplit=1)[0])
+    terminal = await open_terminal()
+    await terminal.run(shell)
+    await terminal.becomes(IDLE, "at its prompt")
+    await terminal.tabs[0].type("mkfifo fifo; read x < fifo\r")
+    await terminal.becomes(ACTIVE, f"{shell} in the foreground")
+
+
+OWN_PROGRAMS = [
+    ("info", "#!/bin/bash\nwhile :; do :; done\n", "./info", "bash ./info"),
+    ("info", "while :; do :; done\n", "bash info", "bash info"),
+    ("watch", "#!/usr/bin/env python3\nwhile True:\n    pass\n", "./watch", "watch"),
+    ("top", "#!/bin/sh\nwhile :; do sleep 0.1; done\n", "sh $PWD/top", "sh /"),
+    ("mongosh", "#!/usr/bin/env python3\nimport time\ntime.sleep(1000)\n", "./mongosh", "mongosh"),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "command", "detail"), OWN_PROGRAMS)
+async def test_a_program_of_ones_own_is_no_viewer_by_its_name(
+    open_terminal: OpenTerminal, tmp_path: Path, name: str, text: str, command: str, detail: str
+) -> None:
+    """T2: `./info` may compute; only what lies where programs are installed is known by name."""
+    (tmp_path / name).write_text(text)
+    (tmp_path / name).chmod(0o755)
+    terminal = await open_terminal()
+    await terminal.run(command)
+    await terminal.becomes(ACTIVE, detail)
+
+
+async def test_a_binary_of_ones_own_is_no_viewer_by_its_name(
+    open_terminal: OpenTerminal, tmp_path: Path
+) -> None:
+    """T2: the same holds for what no interpreter runs."""
+    shutil.copy("/bin/sleep", tmp_path / "top")
+    terminal = await open_terminal()
+    await terminal.run("./top 1000")
+    await terminal.becomes(ACTIVE, "top 1000")
 
 
 VIEWERS = [
@@ -218,6 +273,8 @@ PROMPTS = [
     ("sqlite3", "sqlite3"),
     ("sqlite3 some.db", "sqlite3"),
     ("node", "node"),
+    ("bc -q", "bc"),
+    (f"{sys.executable} -q", "python"),
     ("vim train.py", "vim"),
     ("nano train.py", "nano"),
     ("gdb", "gdb"),
@@ -248,6 +305,67 @@ async def test_a_repl_that_waits_for_something_else_is_not_at_its_prompt(
     await terminal.becomes(ACTIVE, "python3 -q in the foreground")
     await terminal.tabs[0].type("\x03")
     await terminal.becomes(IDLE, "python3 -q is left open")
+
+
+SILENT_WAITS = [
+    ("python3 -q", "import threading; threading.Event().wait()"),
+    (
+        "python3 -q",
+        "import time; from concurrent.futures import ThreadPoolExecutor as T;"
+        " T(1).submit(time.sleep, 1000).result()",
+    ),
+    ("python3 -q", "import asyncio; asyncio.run(asyncio.sleep(1000))"),
+    ("python3 -q", "import pty; _ = pty.spawn(['sleep', '1000'])"),
+    ("python3 -q", "while True: pass\r"),
+    ("ipython", "import asyncio; await asyncio.sleep(1000)"),
+    ("ipython --simple-prompt", "import asyncio; await asyncio.sleep(1000)"),
+    ("node", "await new Promise(done => setTimeout(done, 1e6))"),
+    ("node", "Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)"),
+    ("sqlite3", ".shell sleep 1000"),
+    ("gdb -q", "shell sleep 1000"),
+]
+
+
+@pytest.mark.parametrize(("command", "line"), SILENT_WAITS)
+async def test_a_repl_that_runs_something_silent_is_active(
+    open_terminal: OpenTerminal, command: str, line: str
+) -> None:
+    """T5: only its own prompt is a prompt, whatever call its command waits in."""
+    needs(command.split(None, 1)[0])
+    terminal = await open_terminal()
+    await terminal.run(command)
+    await terminal.becomes(IDLE, "is left open")
+    await terminal.tabs[0].type(line + "\r")
+    await terminal.becomes(ACTIVE, "in the foreground")
+
+
+@pytest.mark.parametrize(
+    ("below", "verdict", "detail"),
+    [
+        ("sleep 1000", ACTIVE, "sleep 1000 in the foreground"),
+        ("bash --norc", IDLE, "is left open"),
+        ("top", IDLE, "is left open"),
+    ],
+)
+async def test_what_an_editor_runs_in_a_terminal_of_its_own_counts(
+    open_terminal: OpenTerminal, below: str, verdict: Verdict, detail: str
+) -> None:
+    """T5: vim's `:terminal` is another tty, judged as what sudo runs on one of its own."""
+    needs("vim", below.split(maxsplit=1)[0])
+    terminal = await open_terminal()
+    await terminal.run(f"vim -u NONE -c 'terminal {below}'")
+
+    async def has_it() -> bool:
+        table = await asyncio.to_thread(read_process_table)
+        shell = table.processes[terminal.pty.ptyproc.pid]
+        names = {p.comm for p in table.processes.values() if p.tty_nr not in (0, shell.tty_nr)}
+        return below.split(maxsplit=1)[0] in names
+
+    await until(has_it, "the program in vim's terminal")
+    _, resource = await terminal.becomes(verdict, detail)
+    if below == "top":
+        names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in resource.excluded_pids}
+        assert names == {"top"}
 
 
 async def test_names_of_the_configuration_are_interactive_whatever_their_arguments(

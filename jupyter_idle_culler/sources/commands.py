@@ -1,14 +1,15 @@
 """Know commands by their names: shells, viewers, REPLs and editors, filters, wrappers.
 
-A name decides nothing by itself: `python` is a prompt, `python train.py` is a job. What a command
-line means is read here from its words alone, without touching the machine. Python 3.8 syntax:
-autostop shares this module.
+A name decides nothing by itself: `python` is a prompt, `python train.py` is a job, and `./watch` is
+somebody's own. What a command line means is read here from its words alone, without touching the
+machine. Python 3.8 syntax: autostop shares this module.
 """
 
 from __future__ import annotations
 
 import posixpath
 import re
+import sys
 from enum import Enum
 from typing import Dict, FrozenSet, Iterable, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -37,6 +38,8 @@ WRAPPERS = ("sudo", "su", "doas", "runuser", "script", "poetry shell", "pipenv s
 """What only holds a terminal for another one, often as a user whose calls are not ours to see."""
 ASKS_FIRST = _words("sudo su doas")
 """Wrappers that ask for a password while nothing runs below them."""
+STAYS_RAW = _words("node")
+"""REPLs that listen to the terminal, in raw mode, also while they run an ``await``."""
 FILTERS = _words(
     "grep egrep fgrep zgrep rg ag sed awk gawk mawk nawk cut tr sort uniq head tail cat tac nl wc"
     " tee column fold fmt jq ccze lolcat colordiff ts rev paste expand od xxd hexdump strings"
@@ -47,6 +50,7 @@ EDITORS = _words(
     " jed mg mc ranger nnn lf"
 )
 _LONGEST_TEXT = 60
+_BIN = re.compile(r"(/usr(/local)?)?/s?bin|/opt(/[^/]+)?/bin|/snap/bin|/nix/store/[^/]+/bin")
 _INTERPRETERS = _words("python pypy node nodejs ruby perl bash sh dash zsh")
 
 DEFAULT_VIEWERS: Tuple[str, ...] = (
@@ -66,12 +70,14 @@ class _Rule(NamedTuple):
     """When a REPL runs something instead of asking.
 
     ``code`` are the options that do, ``valued`` those that take the next word, ``positionals`` how
-    many plain words leave it interactive (None: any number).
+    many plain words leave it interactive (None: any number), ``scripts`` the endings of those that
+    do not.
     """
 
     code: FrozenSet[str] = frozenset()
     valued: FrozenSet[str] = frozenset()
     positionals: Optional[int] = 0
+    scripts: Tuple[str, ...] = ()
 
 
 _SQLITE = _Rule(
@@ -103,7 +109,12 @@ _REPLS: Dict[str, _Rule] = {
     "sqlite3": _SQLITE,
     "duckdb": _SQLITE,
     "redis-cli": _Rule(_words("--scan --pipe -x"), _words("-h -p -a -n -u -s -r -i --user --pass")),
-    "mongosh": _Rule(_words("--eval --file -f"), _words("-u -p --username --password"), 1),
+    "mongosh": _Rule(
+        _words("--eval --file -f"),
+        _words("-u -p --username --password"),
+        1,
+        (".js", ".mjs", ".cjs", ".mongodb"),
+    ),
     "sqlplus": _Rule(positionals=None),
     "clickhouse-client": _Rule(_words("-q --query --queries-file"), positionals=None),
     "lua": _Rule(_words("-e"), _words("-l")),
@@ -128,10 +139,14 @@ DEFAULT_INTERACTIVE: Tuple[str, ...] = (*sorted(_REPLS), *sorted(EDITORS))
 
 
 class Command(NamedTuple):
-    """A command line as a person would say it: ``name`` without its path, and ``arguments``."""
+    """A command line as a person would say it: ``name`` without its path, and ``arguments``.
+
+    ``installed`` is False where its path shows that it may be somebody's own (``./watch``).
+    """
 
     name: str
     arguments: Tuple[str, ...]
+    installed: bool = True
 
     @property
     def text(self) -> str:
@@ -145,7 +160,9 @@ class Catalogue:
     """The commands to know by name, with the configuration's own viewers and interactive ones.
 
     A configured entry is a name, or a name and words that must be among the arguments
-    (``tail -f``). Interactive names that are not ours count whatever their arguments are.
+    (``tail -f``). Names that are not ours count wherever the program lies, and the interactive ones
+    whatever their arguments are. Ours count only where programs are installed, except those of
+    shells and REPLs: for these it is also asked whether they wait at a prompt.
     """
 
     def __init__(
@@ -153,7 +170,9 @@ class Catalogue:
         viewers: Iterable[str] = DEFAULT_VIEWERS,
         interactive: Iterable[str] = DEFAULT_INTERACTIVE,
     ) -> None:
+        viewers = list(viewers)
         self._viewers = _entries(viewers)
+        self._added_viewers = _entries(v for v in viewers if v not in DEFAULT_VIEWERS)
         interactive = list(interactive)
         self._known = frozenset(interactive) & (frozenset(_REPLS) | EDITORS)
         self._added = _entries(entry for entry in interactive if entry not in self._known)
@@ -165,7 +184,8 @@ class Catalogue:
         for command in readings:
             if _listed(command, self._added):
                 return Role.INTERACTIVE
-            if _listed(command, self._viewers):
+            viewers = self._viewers if command.installed else self._added_viewers
+            if _listed(command, viewers):
                 return Role.PAGER if command.name in PAGERS else Role.VIEWER
             role = self._named(command)
             if role is not None:
@@ -174,15 +194,17 @@ class Catalogue:
 
     def _named(self, command: Command) -> Optional[Role]:
         name = _known_as(command.name, self._known)
-        if name in self._known:
+        if name in self._known and (command.installed or name not in EDITORS):
             rule = _EDITOR if name in EDITORS else _REPLS[name]
             if _asks(command.arguments, rule):
                 return Role.EDITOR if name in EDITORS else Role.REPL
             return None
-        if _listed(command, self._wrappers):
-            return Role.WRAPPER
         if command.name in SHELLS and _asks(command.arguments, _SHELL):
             return Role.SHELL
+        if not command.installed:
+            return None
+        if _listed(command, self._wrappers):
+            return Role.WRAPPER
         return Role.FILTER if command.name in FILTERS else None
 
 
@@ -193,7 +215,16 @@ def command_of(argv: Sequence[str], comm: str = "") -> Command:
     first = argv[0]
     if len(argv) == 1 and ": " in first:  # a title that the process gave itself
         first = first.split(": ")[0]
-    return Command(posixpath.basename(first.lstrip("-")) or comm or "?", tuple(argv[1:]))
+    path = first.lstrip("-")
+    installed = "/" not in path or _is_installed(path)
+    return Command(posixpath.basename(path) or comm or "?", tuple(argv[1:]), installed)
+
+
+def _is_installed(path: str) -> bool:
+    """Whether a program lies where programs are installed, or next to the Python that asks."""
+    directory = posixpath.dirname(posixpath.normpath(path))
+    own = posixpath.dirname(sys.executable or "")
+    return bool(_BIN.fullmatch(directory)) or (directory == own and own.startswith("/"))
 
 
 def _entries(entries: Iterable[str]) -> Dict[str, List[Tuple[str, ...]]]:
@@ -230,9 +261,16 @@ def _asks(arguments: Sequence[str], rule: _Rule) -> bool:
         if skip:
             skip = False
         elif argument == "--":
-            plain += len(arguments) - position - 1
+            rest = arguments[position + 1 :]
+            if any(word.endswith(rule.scripts) for word in rest):
+                return False
+            plain += len(rest)
             break
-        elif argument in rule.code or argument.split("=")[0] in rule.code:
+        elif (
+            argument.endswith(rule.scripts)
+            or argument in rule.code
+            or argument.split("=")[0] in rule.code
+        ):
             return False
         elif argument in rule.valued:
             skip = True
@@ -272,9 +310,11 @@ def _readings(argv: Sequence[str], comm: str) -> List[Command]:
         if skip or argument in valued:
             skip = not skip
         elif argument == "-m" and rest and name not in SHELLS:
-            return [Command(rest[0].lower(), rest[1:]), command]
+            # a module may lie in the directory at hand
+            return [Command(rest[0].lower(), rest[1:], installed=False), command]
         elif argument == "-c":
             break
         elif not argument.startswith(("-", "+")):
-            return [Command(posixpath.basename(argument), rest), command]
+            installed = _is_installed(argument)
+            return [Command(posixpath.basename(argument), rest, installed), command]
     return [command]

@@ -12,7 +12,7 @@ import stat
 from enum import IntEnum
 from typing import Dict, List, NamedTuple, Optional, Sequence, Set, Tuple
 
-from .commands import ASKS_FIRST, Catalogue, Role, command_of
+from .commands import ASKS_FIRST, STAYS_RAW, Catalogue, Role, command_of
 from .procfs import (
     TICKS_PER_SECOND,
     Process,
@@ -22,7 +22,15 @@ from .procfs import (
     command_line,
     tree,
 )
-from .waiting import Wait, Waiting, device_of, hands_keys_on, holds_pipe, waits_for
+from .waiting import (
+    Wait,
+    Waiting,
+    device_of,
+    edits_line,
+    hands_keys_on,
+    holds_pipe,
+    waits_for,
+)
 
 _PASSING_SECONDS = 60
 _DEEPEST = 8
@@ -73,6 +81,10 @@ class Probe:
     def hands_keys_on(self, tty_nr: int) -> Optional[bool]:
         """Whether the program at this terminal takes even Ctrl-C as a byte; None: unreadable."""
         return hands_keys_on(tty_nr)
+
+    def edits_line(self, tty_nr: int) -> Optional[bool]:
+        """Whether a line editor has this terminal, as at a prompt; None: unreadable."""
+        return edits_line(tty_nr)
 
     def holds_pipe(self, process: Process, inode: int) -> bool:
         """Whether it has this pipe open."""
@@ -149,11 +161,11 @@ class _Group:
         leader = self._all[0]
         for p in self._of(Role.SHELL):
             # What shares a prompting shell's group was put there by its start-up files.
-            if p.pid == p.pgrp and self._wait(p).what in (Waiting.TERMINAL, Waiting.LISTENS):
+            if p.pid == p.pgrp and self._at_prompt(p):
                 return self._found(Standing.SHELL, p)
         found = self._jobs(leader)
         if found is None:
-            found = max(self._others(), key=lambda f: f.standing)
+            found = _greatest(self._others())
         viewers = tuple(p.pid for p in self._of(*_WATCHING))
         return found._replace(viewers=tuple(sorted({*viewers, *found.viewers})))
 
@@ -221,31 +233,49 @@ class _Group:
             role = self._roles[p.pid]
             if role in _WATCHING:
                 found.append(self._found(Standing.VIEWER, p))
-            elif role in (Role.EDITOR, Role.INTERACTIVE):
+            elif role is Role.INTERACTIVE:
                 found.append(self._found(Standing.PROMPT, p))
-            elif role is Role.REPL:
-                busy = self._wait(p).what in (Waiting.ELSEWHERE, Waiting.CHILD)
-                found.append(self._found(Standing.JOB if busy else Standing.PROMPT, p))
+            elif role in (Role.EDITOR, Role.REPL):
+                asks = role is Role.EDITOR or self._at_prompt(p)
+                own = self._found(Standing.PROMPT if asks else Standing.JOB, p)
+                found.append(_greatest([own, *self._on_ttys_below(p)]))
             elif role is Role.SHELL:
-                busy = self._shell_is_busy(p)
-                found.append(self._found(Standing.JOB if busy else Standing.SHELL, p))
+                asks = self._at_prompt(p)
+                found.append(self._found(Standing.SHELL if asks else Standing.JOB, p))
             elif role is Role.WRAPPER:
                 found.append(self._below(p))
         return found or [self._found(Standing.JOB, self._members[0])]
 
-    def _shell_is_busy(self, shell: Process) -> bool:
-        """Whether a shell surely is not at its prompt: ``wait``, ``x=$(…)``, ``read < fifo``."""
-        what = self._wait(shell).what
-        if what is Waiting.CHILD:
-            return bool(self._machine._living_children(shell))
-        return what in (Waiting.ELSEWHERE, Waiting.PIPE)
+    def _at_prompt(self, process: Process) -> bool:
+        """Whether a shell or REPL asks for its next command; in doubt it runs one.
+
+        ``wait``, ``x=$(…)`` and ``read < fifo`` are run by the shell itself, and an ``await`` by
+        the same event loop as the prompt: there the mode of the terminal tells.
+        """
+        wait = self._wait(process)
+        if wait.what is Waiting.TERMINAL:
+            return True
+        if wait.what not in (Waiting.LISTENS, Waiting.UNKNOWN, Waiting.RUNNING):
+            return False
+        if command_of(self._argv[process.pid], process.comm).name in STAYS_RAW:
+            return wait.what is Waiting.LISTENS and wait.endless
+        edits = self._probe.edits_line(process.tty_nr)
+        if edits is not None:
+            return edits
+        if wait.what is Waiting.UNKNOWN:  # nothing of it can be seen, as of what sudo -i runs
+            return self._roles[process.pid] is Role.SHELL
+        return wait.what is Waiting.LISTENS
+
+    def _on_ttys_below(self, process: Process) -> List[Foreground]:
+        """Judge the other terminals that a process holds: sudo's, an editor's ``:terminal``."""
+        ttys = sorted(self._machine._ttys_below(process))
+        return [self._machine.of(tty_nr, self._depth + 1) for tty_nr in ttys]
 
     def _below(self, wrapper: Process) -> Foreground:
         """Judge what a wrapper holds the terminal for: on another terminal, or in this group."""
-        ttys = self._machine._ttys_below(wrapper)
-        if ttys:
-            below = [self._machine.of(tty_nr, self._depth + 1) for tty_nr in sorted(ttys)]
-            return max(below, key=lambda f: f.standing)
+        below = self._on_ttys_below(wrapper)
+        if below:
+            return _greatest(below)
         children = self._machine._living_children(wrapper)
         name = command_of(self._argv[wrapper.pid], wrapper.comm).name
         if not children and name in ASKS_FIRST:
@@ -254,6 +284,12 @@ class _Group:
         if children and tree(children, self._machine._children) & here:
             return self._found(Standing.SHELL, wrapper)  # the others of this group say what it is
         return self._found(Standing.JOB, wrapper)
+
+
+def _greatest(found: Sequence[Foreground]) -> Foreground:
+    """Return the one that counts, with the viewers of all."""
+    viewers = {pid for foreground in found for pid in foreground.viewers}
+    return max(found, key=lambda f: f.standing)._replace(viewers=tuple(sorted(viewers)))
 
 
 class _Blocked(NamedTuple):

@@ -28,15 +28,17 @@ _CONTROLLING_TTY = (5, 0)  # /dev/tty
 # asm/unistd_64.h and asm-generic/unistd.h
 _NUMBERS: Dict[str, Dict[int, str]] = {
     "x86_64": {
-        0: "read", 1: "write", 7: "poll", 19: "read", 20: "write", 23: "select", 35: "sleep",
-        42: "net", 43: "net", 44: "net", 45: "net", 46: "net", 47: "net", 61: "wait", 73: "lock",
-        130: "sigsuspend", 202: "futex", 230: "sleep", 247: "wait", 270: "select", 271: "ppoll",
-        288: "net",
+        0: "read", 1: "write", 2: "open", 7: "poll", 19: "read", 20: "write", 23: "select",
+        35: "sleep", 42: "net", 43: "net", 44: "net", 45: "net", 46: "net", 47: "net", 61: "wait",
+        73: "lock", 130: "sigsuspend", 202: "futex", 230: "sleep", 232: "epoll", 247: "wait",
+        257: "open", 270: "select", 271: "ppoll", 281: "epoll", 288: "net", 437: "open",
+        441: "epoll2",
     },
     "aarch64": {
-        32: "lock", 63: "read", 64: "write", 65: "read", 66: "write", 72: "select", 73: "ppoll",
-        95: "wait", 98: "futex", 101: "sleep", 115: "sleep", 133: "sigsuspend", 202: "net",
-        203: "net", 206: "net", 207: "net", 211: "net", 212: "net", 242: "net", 260: "wait",
+        22: "epoll", 32: "lock", 56: "open", 63: "read", 64: "write", 65: "read",
+        66: "write", 72: "select", 73: "ppoll", 95: "wait", 98: "futex", 101: "sleep",
+        115: "sleep", 133: "sigsuspend", 202: "net", 203: "net", 206: "net", 207: "net",
+        211: "net", 212: "net", 242: "net", 260: "wait", 437: "open", 441: "epoll2",
     },
 }  # fmt: skip
 
@@ -46,7 +48,8 @@ class Waiting(Enum):
 
     TERMINAL: only for input at its terminal, for as long as it takes. LISTENS: for its terminal
     among other things, or for a time. PIPE: for the other end of a pipe. CHILD: for a child.
-    ELSEWHERE: certainly not for its terminal (it sleeps, or waits for a socket). RUNNING: nothing.
+    ELSEWHERE: certainly not for its terminal (it sleeps, waits for a socket, or for somebody to
+    open the other end of a named pipe). FUTEX: for another thread. RUNNING: nothing.
     """
 
     TERMINAL = "terminal"
@@ -60,18 +63,24 @@ class Waiting(Enum):
 
 
 class Wait(NamedTuple):
-    """What is waited for; ``pipe`` is the inode of a PIPE; ``mark`` changes when it moves on."""
+    """What is waited for; ``pipe`` is the inode of a PIPE; ``mark`` changes when it moves on.
+
+    ``endless``: what LISTENS has no timer and no connection that could wake it, only people.
+    """
 
     what: Waiting
     pipe: int = 0
     mark: str = ""
+    endless: bool = False
 
 
 _UNKNOWN = Wait(Waiting.UNKNOWN)
+_ELSEWHERE = Wait(Waiting.ELSEWHERE)
 _PLAIN = {
     "sleep": Waiting.ELSEWHERE,
     "net": Waiting.ELSEWHERE,
     "lock": Waiting.ELSEWHERE,
+    "open": Waiting.ELSEWHERE,
     "wait": Waiting.CHILD,
     "sigsuspend": Waiting.CHILD,
     "futex": Waiting.FUTEX,
@@ -98,6 +107,13 @@ class _Call(NamedTuple):
             if device in (_CONTROLLING_TTY, device_of(self.tty_nr)):
                 return Wait(Waiting.TERMINAL)
         return Wait(Waiting.ELSEWHERE) if stat.S_ISSOCK(status.st_mode) else _UNKNOWN
+
+    def link(self, fd: int) -> str:
+        """Return what a descriptor is called; empty where that is refused."""
+        try:
+            return os.readlink("{}/fd/{}".format(self.process, fd))
+        except OSError:
+            return ""
 
     def memory(self, address: int, size: int) -> Optional[bytes]:
         """Read what a pointer of the call points at; None where that is refused."""
@@ -133,6 +149,22 @@ def hands_keys_on(tty_nr: int) -> Optional[bool]:
     `docker run -it`, `kubectl exec -it` and their like keep reading the terminal while the far end
     works: they are not blocked on it.
     """
+    modes = _local_modes(tty_nr)
+    return None if modes is None else not modes & termios.ISIG
+
+
+def edits_line(tty_nr: int) -> Optional[bool]:
+    """Whether a line editor has the terminal, as at a prompt; None: unreadable.
+
+    readline, libedit, prompt_toolkit and their like leave canonical mode while they ask, and go
+    back to it while what they were told to do runs.
+    """
+    modes = _local_modes(tty_nr)
+    return None if modes is None else not modes & termios.ICANON
+
+
+def _local_modes(tty_nr: int) -> Optional[int]:
+    """Read the local modes of termios(3); opening a terminal changes neither it nor its times."""
     path = tty_path(tty_nr)
     if path is None or sys.platform == "win32":
         return None
@@ -141,7 +173,8 @@ def hands_keys_on(tty_nr: int) -> Optional[bool]:
     except OSError:
         return None
     try:
-        return not termios.tcgetattr(fd)[3] & termios.ISIG
+        modes: int = termios.tcgetattr(fd)[3]
+        return modes
     except termios.error:
         return None
     finally:
@@ -152,7 +185,8 @@ def waits_for(pid: int, tty_nr: int, proc: str = "/proc") -> Wait:
     """Say what a process waits for. Blocks for some file reads: never on the event loop.
 
     The main thread speaks for it. Another thread may, when it reads the terminal and all the
-    others only wait for one another (a debugger's prompt in a thread).
+    others only wait for one another (a debugger's prompt in a thread). Where the others do more
+    (a virtual machine's), it only LISTENS.
     """
     process = "{}/{}".format(proc, pid)
     main = _thread(process, process, tty_nr)
@@ -168,7 +202,10 @@ def waits_for(pid: int, tty_nr: int, proc: str = "/proc") -> Wait:
     waits = [_thread("{}/task/{}".format(process, t), process, tty_nr) for t in others]
     asking = [wait for wait in waits if wait.what is Waiting.TERMINAL]
     quiet = all(wait.what in (Waiting.TERMINAL, Waiting.FUTEX) for wait in waits)
-    return asking[0] if asking and quiet else main
+    if asking and quiet:
+        return asking[0]
+    listening = asking + [wait for wait in waits if wait.what is Waiting.LISTENS]
+    return Wait(Waiting.LISTENS, mark=listening[0].mark) if listening else main
 
 
 def holds_pipe(pid: int, inode: int, proc: str = "/proc") -> bool:
@@ -217,6 +254,8 @@ def _meaning(name: str, call: _Call) -> Wait:
         return _polled(call, forever=_endless(name, call.arguments[2]))
     if name == "select":
         return _selected(call)
+    if name in ("epoll", "epoll2"):
+        return _epolled(call, forever=_endless(name, call.arguments[3]))
     return Wait(_PLAIN.get(name, Waiting.UNKNOWN))
 
 
@@ -225,7 +264,7 @@ def _fd(argument: int) -> int:
 
 
 def _endless(name: str, timeout: int) -> bool:
-    return timeout == 0 if name == "ppoll" else bool(timeout & 0x80000000)
+    return timeout == 0 if name in ("ppoll", "epoll2") else bool(timeout & 0x80000000)
 
 
 def _polled(call: _Call, *, forever: bool) -> Wait:
@@ -255,6 +294,22 @@ def _selected(call: _Call) -> Wait:
             return _UNKNOWN
         reads, writes = [0], []  # one descriptor and one set: it can only be this
     return _among(call, reads, writes, forever=timeout == 0)
+
+
+def _epolled(call: _Call, *, forever: bool) -> Wait:
+    """Say what an event loop waits for, by its fdinfo (proc_pid_fdinfo(5))."""
+    text = _text("{}/fdinfo/{}".format(call.process, _fd(call.arguments[0])))
+    if text is None:
+        return _UNKNOWN
+    lines = [line.split() for line in text.splitlines() if line.startswith("tfd:")]
+    # "tfd: 0 events: 19 data: …"; the last line may be cut off
+    reads = [int(words[1]) for words in lines if len(words) > 4 and int(words[3], 16) & _POLLIN]
+    listens = any(call.descriptor(fd).what is Waiting.TERMINAL for fd in reads)
+    links = [call.link(fd) for fd in reads]
+    if listens:
+        own = ("/dev/pts/", "/dev/tty", "pipe:", "anon_inode:[eventfd]")
+        return Wait(Waiting.LISTENS, endless=forever and all(x.startswith(own) for x in links))
+    return _UNKNOWN if "" in links or "anon_inode:[eventpoll]" in links else _ELSEWHERE
 
 
 def _set(call: _Call, address: int, count: int) -> Optional[List[int]]:
