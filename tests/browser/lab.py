@@ -58,17 +58,14 @@ def make_lab(home: Path, config: Mapping[str, Any]) -> LiveServer:
     return server
 
 
-def write_notebook(server: LiveServer, name: str, cell: str) -> None:
+def write_notebook(server: LiveServer, name: str, cell: str, kernelspec: str = "python3") -> None:
     """Put a notebook of one cell into the server's folder, in the form in which the lab saves it.
 
     Otherwise the lab saves each as it is opened, and on a busy machine overtakes itself and asks
     why the file has changed.
     """
-    kernelspec = {
-        "display_name": "Python 3 (ipykernel)",
-        "language": "python",
-        "name": "python3",
-    }
+    display_name = "Python 3 (ipykernel)" if kernelspec == "python3" else kernelspec
+    spec = {"display_name": display_name, "language": "python", "name": kernelspec}
     notebook = {
         "cells": [
             {
@@ -80,7 +77,7 @@ def write_notebook(server: LiveServer, name: str, cell: str) -> None:
                 "source": cell.splitlines(keepends=True),
             }
         ],
-        "metadata": {"kernelspec": kernelspec, "language_info": IPythonKernel.language_info},
+        "metadata": {"kernelspec": spec, "language_info": IPythonKernel.language_info},
         "nbformat": 4,
         "nbformat_minor": 5,
     }

@@ -73,6 +73,11 @@ class Tab:
                 return Document(self, widget_id)
         return None
 
+    def saved_layouts(self) -> list[Any]:
+        """Return what the lab has noted, each time, of what is to be opened after a reload."""
+        path = f"/lab/api/workspaces/{self.workspace}"
+        return [one.content for one in self.traffic.requests("PUT", path)]
+
     def lose_connection(self) -> None:
         """Cut the page off the server."""
         self.context.set_offline(True)
