@@ -502,9 +502,14 @@ async def test_a_job_that_ended_between_two_looks_counts_until_the_later_look(
 ) -> None:
     """Never early: nobody knows when exactly it ended, so the look that misses it is taken."""
     terminal = await open_terminal()
-    await terminal.run("sleep 1")
-    await terminal.becomes(ACTIVE, "sleep 1")
-    await asyncio.sleep(1.5)
+    await terminal.run("sleep 4")
+    await terminal.becomes(ACTIVE, "sleep 4")
+
+    async def ended_unseen() -> bool:
+        shell: int = terminal.pty.ptyproc.pid
+        return os.tcgetpgrp(terminal.pty.ptyproc.fd) == shell
+
+    await until(ended_unseen, "the end of the command")
     before = time.monotonic()
     report = await terminal.look()
     (ended,) = (o.at for o in report.observations if o.detail == "its last command ended")
