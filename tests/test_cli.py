@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,7 +17,7 @@ from jupyter_server.auth.security import passwd
 from jupyter_idle_culler.cli.commands import main
 from jupyter_idle_culler.config.idle_culler import IdleCuller
 
-from .live.harness import TOKEN, LiveServer, free_port, wait_until
+from .live.harness import TOKEN, LiveServer, free_port, listens, wait_until
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -264,20 +263,17 @@ def test_an_address_that_does_not_answer_is_said_plainly(run: Run, url: str, wor
     assert len(err.splitlines()) == 1
 
 
-def listens(port: int) -> bool:
-    """Tell whether anybody takes connections there: the log says so a moment before it is true."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def wait_for_port(server: LiveServer, listening: Callable[[], bool] | None = None) -> None:
+    """Wait until a server without the usual token listens, and its runtime file says where.
 
-
-def wait_for_port(server: LiveServer) -> None:
-    """Wait until a server without the usual token listens, and its runtime file says where."""
+    The log says that it runs a moment before it listens.
+    """
     files = server.home / "runtime"
     wait_until(
         lambda: (
             "is running at" in server.log
             and any(file.read_text().endswith("}") for file in files.glob("jpserver-*.json"))
-            and listens(server.port)
+            and (listening or (lambda: listens(server.port)))()
         ),
         f"the server; its log: {server.log_path}",
     )
@@ -350,7 +346,7 @@ def test_a_server_on_a_unix_socket_is_reached(run: Run, tmp_path: Path) -> None:
     server = LiveServer(tmp_path / "sock", {}, server_config=config, isolate=False)
     try:
         server.start(wait=False)
-        wait_for_port(server)
+        wait_for_port(server, (tmp_path / "s").exists)
         code, out, err = run("status", "--json", home=server.home)
     finally:
         server.close()

@@ -47,7 +47,7 @@ while True:
         pass
     time.sleep(.2)
 """
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 LEAVER = (  # ends its parent and leaves its session at once, between two looks
     f'{sys.executable} -c "import os, time; time.sleep(2); os.kill(os.getppid(), 9); os.setsid();'
     ' time.sleep(2); sum(iter(int, 1))"'

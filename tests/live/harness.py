@@ -54,6 +54,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def listens(port: int) -> bool:
+    """Tell whether anybody takes connections on a port of the loopback interface."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 class Kernel:
     """A client of one kernel's websocket, in the JSON protocol that browsers of old speak."""
 
@@ -298,6 +304,14 @@ class LiveServer:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait(10)
+
+    def kill(self) -> None:
+        """End the server as a crash does, and wait until it answers nobody any more."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+        # What the namespace held is told to end when its maker has ended, not before.
+        wait_until(lambda: not listens(self.port), "the end of the killed server")
 
     def request(self, method: str, path: str, body: Any = None, *, ok: bool = True) -> Any:
         """Send a request; return the JSON answer (with ``ok`` False: status and answer)."""

@@ -54,8 +54,7 @@ def test_a_server_that_crashed_counts_from_its_restart(home: Home) -> None:
     with home.server() as server:
         assert server.process is not None
         wait_until(lambda: entries(server, "host", "warn", "decision"), "a warning")
-        server.process.kill()
-        server.process.wait()
+        server.kill()
         began = time.monotonic()
         server.start()
         stops_after(server, began, time.monotonic())
