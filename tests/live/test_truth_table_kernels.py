@@ -167,7 +167,7 @@ def test_a_cell_that_waits_keeps_its_kernel(server: LiveServer) -> None:
 
 
 def assert_it_waited_at_a_prompt(server: LiveServer, decision: dict[str, Any]) -> None:
-    """Check that the prompt was seen; on a busy machine its cell's start may be evidence as late."""
+    """Check that the prompt was seen, though its cell's start may be evidence as late."""
     said = [
         str(e["sees"])
         for e in server.journal()
