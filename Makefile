@@ -27,9 +27,10 @@ export PIP_ROOT_USER_ACTION := ignore
 PIP_INSTALL := -m pip install --quiet
 
 # What the tests call beside Python, as command:package of Debian and its relatives.
-PROGRAMS := tmux:tmux screen:screen sudo:sudo vim:vim nano:nano less:less man:man-db \
-	htop:htop sqlite3:sqlite3 watch:procps faketime:faketime cron:cron unshare:util-linux \
-	setpriv:util-linux su:util-linux script:bsdutils
+PROGRAMS := tmux:tmux screen:screen dash:dash zsh:zsh fish:fish sudo:sudo su:util-linux \
+	vim:vim nano:nano less:less man:man-db htop:htop sqlite3:sqlite3 watch:procps \
+	faketime:faketime cron:cron openssl:openssl unshare:util-linux setpriv:util-linux \
+	script:bsdutils
 BROWSER_PROGRAMS := chromium:chromium
 LINT_PROGRAMS := shellcheck:shellcheck
 
