@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from jupyter_idle_culler.core.decision import decide
@@ -195,7 +195,19 @@ def change(world: Recording, what: tuple[ResourceId, str, str, Strength, bool]) 
         world.see(replace(known, at=min(known.at + 0.01, world.now)))
 
 
+UNEVEN_AT_THE_DEADLINE: tuple[Policy, list[Any]] = (
+    Policy(host_timeout_seconds=900.0, warning_seconds=0.0),
+    [
+        (4.0, [], False),
+        (4.0, [(HOST, "kernels", "earlier", Strength.WORK, False)], False),
+        (891.0, [(HOST, "kernels", "same", Strength.WORK, False)], False),
+    ],
+)
+"""A look at the deadline sees the instant a little later than it was written down."""
+
+
 @settings(max_examples=200, deadline=None)
+@example(*UNEVEN_AT_THE_DEADLINE)
 @given(POLICIES, HISTORIES)
 def test_replaying_a_journal_reproduces_its_decisions(policy: Policy, history: list[Any]) -> None:
     """Whatever was seen, whenever it was looked: the record gives the same acts and times."""

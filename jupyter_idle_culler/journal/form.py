@@ -22,6 +22,8 @@ from ..core.model import (
 )
 
 NEVER = "never"
+JITTER_SECONDS = 0.25
+"""Instants that a source computes anew at each look differ by this much without meaning it."""
 
 
 class Sight(NamedTuple):

@@ -19,7 +19,7 @@ from ..core.model import (
     SourceFailure,
     Verdict,
 )
-from .form import Cell, Sight, read_failure, read_id, read_policy, read_resource, read_sight
+from .form import JITTER_SECONDS, Cell, Sight, read_failure, read_id, read_policy, read_resource, read_sight
 
 Entry = Mapping[str, Any]
 
@@ -47,8 +47,8 @@ class _Span:
             if verdict is Verdict.ACTIVE and at is None:
                 if self.until is not None and now > self.until:
                     verdict, at = Verdict.IDLE, self.until
-            elif moving and now > self.began:
-                at = min(now, self._came_to_rest(sight, now))
+            elif at is not None and now > self.began:
+                at = min(now, self._came_to_rest(sight, now) if moving else self._settled(sight, at))
             yield Observation(
                 resource,
                 source,
@@ -61,15 +61,25 @@ class _Span:
 
     def _came_to_rest(self, sight: Sight, now: float) -> float:
         """Return where an instant that kept moving stood in the end: never later than it was."""
-        same = [
-            other.at
-            for other in self.then
-            if (other.verdict, other.strength) == (sight.verdict, sight.strength)
-            and other.at is not None
-        ]
+        same = self._then_at(sight)
         if same:
             return max(same)
         return now if self.until is None else self.until
+
+    def _settled(self, sight: Sight, at: float) -> float:
+        """Return the instant, as exactly as the next entry has it.
+
+        What a source computes anew differs a little from look to look, and is written only once
+        something is decided because of it: the looks before that had seen it already.
+        """
+        near = [then for then in self._then_at(sight) if 0.0 < then - at <= JITTER_SECONDS]
+        return max(near, default=at)
+
+    def _then_at(self, sight: Sight) -> list[float]:
+        """List the instants that the next entry has for the same kind of evidence."""
+        kind = (sight.verdict, sight.strength)
+        same = [other.at for other in self.then if (other.verdict, other.strength) == kind]
+        return [at for at in same if at is not None]
 
 
 @dataclass

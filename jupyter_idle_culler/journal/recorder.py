@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.model import Action, Decision, Policy, Resource, ResourceId, Snapshot, SourceFailure
 from .form import (
+    JITTER_SECONDS,
     Cell,
     Facet,
     Sight,
@@ -24,8 +25,6 @@ from .form import (
 
 Entries = list[tuple[str, dict[str, Any]]]
 
-_JITTER_SECONDS = 0.25
-"""Instants that a source computes anew at each look differ by this much without meaning it."""
 _MOVES = 2
 """What moves is written at its first move, and at the second as something that keeps moving."""
 
@@ -77,7 +76,7 @@ class Recorder:
         for resource in resources:
             known, fields = self._resources.get(resource.id), resource_fields(resource)
             if known is not None:
-                if abs(known["started_at"] - fields["started_at"]) <= _JITTER_SECONDS:
+                if abs(known["started_at"] - fields["started_at"]) <= JITTER_SECONDS:
                     fields["started_at"] = known["started_at"]
                 if fields == known:
                     continue
@@ -115,14 +114,14 @@ class Recorder:
             turned = seen.keys() != known.seen.keys()
             if not known.moves and seen == known.seen:
                 pass  # nothing new, as of most cells in most looks
-            elif turned or _moved(seen, known.seen, _JITTER_SECONDS):
+            elif turned or _moved(seen, known.seen, JITTER_SECONDS):
                 if known.moves > 1:
                     # Where it stood when it stopped moving, before what it turned into.
                     known.moves = 0
                     self._write(cell, known, entries)
                 known.moves, known.seen = 0, seen
                 self._write(cell, known, entries)
-            elif _moved(known.seen, seen, 0.0 if exactly else _JITTER_SECONDS):
+            elif _moved(known.seen, seen, 0.0 if exactly else JITTER_SECONDS):
                 known.moves, known.seen = known.moves + 1, seen
                 if known.moves <= _MOVES or exactly:
                     self._write(cell, known, entries)
