@@ -13,6 +13,7 @@ PORT ?= 8888
 ARGS ?=
 TIMEOUT_IN_MINS ?=
 PYTEST_ARGS ?=
+JOBS ?= 4
 
 VENV := .venv
 VENV_214 := .venv-2.14
@@ -44,7 +45,7 @@ help:
 	@echo "  PYTHON=$(PYTHON)  the Python that environments are made with, 3.10 or newer"
 	@echo "  run: TIMEOUT_IN_MINS=2 PORT=$(PORT) ARGS='--IdleCuller.stop_action=server'"
 	@echo "       configuration, data and notebooks of this JupyterLab are its own, in .run/"
-	@echo "  test-python, test-214, test-browser: PYTEST_ARGS='-k terminal -x'"
+	@echo "  test-python, -live, -214, -browser: PYTEST_ARGS='-k terminal -x'"
 
 ## run: JupyterLab on 127.0.0.1 with the culler on (TIMEOUT_IN_MINS, PORT, ARGS)
 .PHONY: run
@@ -60,13 +61,19 @@ run: $(STAMPS)/run
 
 ## test: every suite, set-up included
 .PHONY: test
-test: test-python test-214 $(if $(wildcard tests/browser),test-browser)
+test: test-python test-live test-214 $(if $(wildcard tests/browser),test-browser)
 
-## test-python: the Python suite on the newest jupyter_server
+## test-python: the Python suite on the newest jupyter_server, all but whole servers (JOBS at a time)
 .PHONY: test-python
 test-python: $(STAMPS)/test
 	@$(MAKE) have WHAT='$(PROGRAMS)'
-	$(PY) -m pytest tests $(PYTEST_ARGS)
+	$(PY) -m pytest tests --ignore=tests/live -n $(JOBS) --dist=loadfile $(PYTEST_ARGS)
+
+## test-live: whole servers, each in a namespace of its own, and what becomes of them
+.PHONY: test-live
+test-live: $(STAMPS)/test
+	@$(MAKE) have WHAT='$(PROGRAMS)'
+	$(PY) -m pytest tests/live $(PYTEST_ARGS)
 
 ## test-214: the tests marked js214 on jupyter_server 2.14.2, the oldest supported
 .PHONY: test-214
