@@ -31,9 +31,11 @@ from .culler import Culler, Looked
 from .events import Events
 from .journal.journal import Journal, default_path
 from .journal.server_mark import ServerMark
+from .last_stop import LastStops
 from .metrics import Metrics
 from .observer import Observer
 from .other_cullers import find_other_cullers, take_over
+from .pages import Pages, Saves
 from .records import JournalRecords
 from .service import CullerService
 from .sources.contents import ContentsSource
@@ -47,6 +49,7 @@ from .sources.proxied import ProxiedSource
 from .sources.reported import ReportedSource
 from .sources.terminals import TerminalsSource
 from .sources.thresholds import Thresholds
+from .status import LastStop
 from .status_view import StatusView
 from .stopping import HostStop
 
@@ -91,6 +94,7 @@ class IdleCullerApp(ExtensionApp):
         if not hasattr(self, "service"):
             return
         await self._culler.stop()
+        await self._last_stops.close()
         self._kernels.close()
         self._contents.close()
         self._events.close()
@@ -118,6 +122,10 @@ class IdleCullerApp(ExtensionApp):
             clock=clock.now,
         )
         self._contents = ContentsSource(web_settings, presence, clock.now)
+        self._pages = Pages(clock.now, self.log)
+        self._last_stops = LastStops(
+            chosen.user_settings_path.with_name(f"last-stop-{self._mark}.json"), self.log
+        )
         keep_alives = KeepAlives(
             clock,
             lambda: chosen.max_keep_alive_seconds / 60,
@@ -184,6 +192,7 @@ class IdleCullerApp(ExtensionApp):
             chosen.check_interval_seconds,
             self._on_warning,
             self._on_look,
+            self._on_stop,
         )
         self.service = CullerService(
             config=self.configuration,
@@ -194,6 +203,10 @@ class IdleCullerApp(ExtensionApp):
             keep_alives=keep_alives,
             presence=presence,
             reported=reported,
+            pages=self._pages,
+            last_stops=self._last_stops,
+            records=records,
+            expect_own_saves=self._contents.expect_own_save,
             exists=self._exists,
             log=self.log,
             host_stop=host_stop,
@@ -207,13 +220,24 @@ class IdleCullerApp(ExtensionApp):
         async def still_due(resource: ResourceId) -> bool:
             return await self._culler.still_due(resource)
 
+        def told(decision: Decision, saves: Saves, asked_by: str | None) -> LastStop:
+            return self.service.last_stop(decision, saves, asked_by)
+
         before = RunCommand(
             chosen.pre_stop_command, self.log, chosen.pre_stop_timeout_seconds, "pre_stop_command"
         )
         pre_stop = PreStop(before, chosen.pre_stop_failure) if chosen.pre_stop_command else None
         if chosen.stop_action == "command":
             stop = RunCommand(chosen.stop_command, self.log, name="stop_command")
-            return HostStop(stop, still_due, pre_stop, commands=(before, stop))
+            return HostStop(
+                stop,
+                still_due,
+                self._pages,
+                self._last_stops,
+                told,
+                pre_stop,
+                commands=(before, stop),
+            )
 
         async def end_resources() -> None:
             looked = await self._culler.look()
@@ -230,7 +254,14 @@ class IdleCullerApp(ExtensionApp):
             )
 
         return HostStop(
-            StopServer(self._server), still_due, pre_stop, end_resources, commands=(before,)
+            StopServer(self._server),
+            still_due,
+            self._pages,
+            self._last_stops,
+            told,
+            pre_stop,
+            end_resources,
+            commands=(before,),
         )
 
     async def _settled(self, decision: Decision, outcome: Outcome) -> None:
@@ -242,6 +273,9 @@ class IdleCullerApp(ExtensionApp):
         host_stop = self.service.host_stop
         return frozenset() if host_stop is None else host_stop.own_sessions()
 
+    def _on_stop(self) -> None:
+        self.service.stop_is_near()
+
     def _poke(self) -> None:
         self._culler.poke()
 
@@ -249,6 +283,7 @@ class IdleCullerApp(ExtensionApp):
         """Watch what can be watched only now, and start the loop."""
         chosen = self.service.settings_in_force
         await self.service.keep_alives.load()
+        await self._last_stops.load()
         user = await asyncio.to_thread(load_user_settings, chosen.user_settings_path, self.log)
         self.service.user_settings = user
         self._culler.policy = self.configuration.policy(user)

@@ -59,7 +59,7 @@ class Culler:
     """Runs the loop. One step that fails never ends it; a loop that dies is started again, loudly.
 
     ``on_warning`` is awaited when a host warning begins to stand, and when it is cancelled.
-    ``on_look`` is called after each look.
+    ``on_look`` is called after each look, ``on_stop`` before a decision to stop is announced.
     """
 
     observer: Observer
@@ -71,6 +71,7 @@ class Culler:
     check_interval_seconds: float = 60.0
     on_warning: Callable[[Decision], Awaitable[None]] | None = None
     on_look: Callable[[Looked], None] | None = None
+    on_stop: Callable[[], None] | None = None
     last: Looked | None = None
     problem: str | None = None
     _state: State = field(default_factory=State)
@@ -132,6 +133,8 @@ class Culler:
         due = self._due(await self.look())
         if not due:
             return
+        if self.on_stop is not None and any(d.action is Action.STOP for d in due):
+            self.on_stop()
         await self.records.decided(due)
         again = {decision.resource: decision for decision in self._due(await self.look())}
         for decision in due:

@@ -76,6 +76,13 @@ class JournalRecords:
             self.events.decided(decision)
             self.metrics.decided(decision)
 
+    async def asked_to_stop(self, decision: Decision, owner: str, reason: str) -> None:
+        """Record a person's own wish to stop, on the disk, then announce it as a decision is."""
+        await self.journal.append("stop", durable=True, owner=owner, reason=reason)
+        self.log.warning("Idle culler: stopping %s: %s.", decision.resource, decision.reason)
+        self.events.decided(decision)
+        self.metrics.decided(decision)
+
     async def settled(self, decision: Decision, outcome: Outcome) -> None:
         """Record what became of it, then announce it."""
         await self.journal.append(

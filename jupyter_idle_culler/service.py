@@ -9,8 +9,8 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from . import status as shapes
@@ -21,7 +21,10 @@ from .core.model import HOST, Action, Decision, ResourceId, Verdict
 from .culler import Culler, Looked
 from .errors import OutOfBounds, UnknownResource
 from .journal.journal import Journal
+from .last_stop import LastStops
 from .other_cullers import OtherCuller
+from .pages import Pages, Saves
+from .records import JournalRecords
 from .sources.keep_alives import KeepAlives, StandingKeepAlive
 from .sources.presence import PresenceSource
 from .sources.reported import ReportedSource
@@ -37,7 +40,8 @@ class CullerService:
     """The running culler as the API knows it (`api.culler_port.CullerPort`).
 
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
-    what else may end things on this server. ``host_stop`` None: no stop here.
+    what else may end things on this server. ``host_stop`` None: no stop here. ``expect_own_saves``
+    is called before the pages are asked to save: what they save then is nobody's work.
     """
 
     config: IdleCuller
@@ -48,6 +52,10 @@ class CullerService:
     keep_alives: KeepAlives
     presence: PresenceSource
     reported: ReportedSource
+    pages: Pages
+    last_stops: LastStops
+    records: JournalRecords
+    expect_own_saves: Callable[[], None]
     exists: Callable[[ResourceId], bool]
     log: logging.Logger
     host_stop: HostStop | None = None
@@ -55,6 +63,7 @@ class CullerService:
     other_cullers: tuple[OtherCuller, ...] = ()
     _labels: dict[ResourceId, str] = field(default_factory=dict)
     _ended: deque[shapes.Ended] = field(default_factory=lambda: deque(maxlen=ENDED_KEPT))
+    _going: Mapping[ResourceId, str] = field(default_factory=dict)
     _settings_problem: str | None = None
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -68,7 +77,8 @@ class CullerService:
             max_keep_alive_minutes=self.settings_in_force.max_keep_alive_seconds / 60,
         )
         keep_alives = [self._shown(wish) for wish in self.keep_alives.standing()]
-        return self.view.status(self.culler.last, summary, keep_alives, self.problems())
+        status = self.view.status(self.culler.last, summary, keep_alives, self.problems())
+        return replace(status, last_stop=self.last_stops.loaded)
 
     def explain(self) -> shapes.Explanation:
         """Say why, with every observation of the last look."""
@@ -107,6 +117,10 @@ class CullerService:
             self._file_problem("journal", self.journal.problem, since),
             self._file_problem("keep-alives", self.keep_alives.problem, since),
             self._file_problem("settings", self._settings_problem, since),
+            self._file_problem("last stop", self.last_stops.problem, since),
+            shapes.Problem("pages", since, self.pages.problem, "save there by hand, or reload it")
+            if self.pages.problem
+            else None,
         ]
         mend = "switch it off, or set take_over_builtin_culling"
         found += [
@@ -202,10 +216,64 @@ class CullerService:
         now = self.culler.clock.now()
         asked = f"a person asked for it: {reason}" if reason else "a person asked for it"
         decision = Decision(HOST, Action.STOP, Verdict.ACTIVE, asked, now, asked, "request")
-        await self.journal.append("stop", durable=True, owner=owner, reason=reason)
         if self.settings_in_force.dry_run:
+            await self.journal.append("stop", durable=True, owner=owner, reason=reason)
             return Outcome(True, "dry run: nothing was changed")
-        return await self.host_stop.stop_now(decision)
+        self.stop_is_near()
+        await self.records.asked_to_stop(decision, owner, reason)
+        try:
+            outcome = await self.host_stop.stop_now(decision, owner)
+        except Exception as error:
+            self.log.exception("Idle culler: the stop that was asked for failed")
+            outcome = Outcome(False, f"{type(error).__name__}: {error}")
+        await self.records.settled(decision, outcome)
+        return outcome
+
+    def stop_is_near(self) -> None:
+        """Get ready for a stop that is about to be announced, which asks the pages to save."""
+        if self.settings_in_force.dry_run:
+            return
+        self._going = {} if self.culler.last is None else dict(self._labels)
+        self.expect_own_saves()
+        self.pages.ask()
+
+    def last_stop(self, decision: Decision, saves: Saves, asked_by: str | None) -> shapes.LastStop:
+        """Say what the next start will tell of this stop.
+
+        What was ended since the last evidence has gone for the same idleness.
+        """
+        clock = self.culler.clock
+        since = clock.to_utc(decision.evidence_at)
+        gone = {e.resource: e.label for e in self._ended if e.done and e.at >= since}
+        gone.update((str(resource), label) for resource, label in self._going.items())
+        idle = max(0.0, clock.now() - decision.evidence_at)
+        return shapes.LastStop(
+            at=clock.utc_now(),
+            reason=decision.reason,
+            evidence=decision.evidence,
+            idle_seconds=idle if asked_by is None else None,
+            asked_by=asked_by,
+            stop_action=self.view.stop_action,
+            saved_documents=saves.saved,
+            unsaved_documents=saves.failed,
+            silent_pages=saves.silent,
+            kernels=_of_kind(gone, "kernel:"),
+            terminals=_of_kind(gone, "terminal:"),
+        )
+
+    def report_page(
+        self, page: str, is_open: bool, saved: int | None, failed: Sequence[str]
+    ) -> None:
+        """Take note that a page is open, has saved, or closes."""
+        if is_open:
+            self.presence.widget_seen()
+        self.pages.tell(page, is_open, saved, failed)
+
+    async def dismiss_last_stop(self) -> None:
+        """Forget the last stop: somebody has read of it."""
+        if self.last_stops.loaded is not None or self.last_stops.problem is not None:
+            await self.last_stops.dismiss()
+            self.culler.poke()
 
     def _check_exists(self, resource: ResourceId | None) -> None:
         if resource is None:
@@ -235,3 +303,7 @@ class CullerService:
         if not problem:
             return None
         return shapes.Problem(source, since, problem, "make the path writable, or free disk space")
+
+
+def _of_kind(labels: Mapping[str, str], prefix: str) -> tuple[str, ...]:
+    return tuple(label for name, label in labels.items() if name.startswith(prefix))

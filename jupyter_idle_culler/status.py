@@ -124,8 +124,31 @@ class PolicySummary:
 
 
 @dataclass(frozen=True)
+class LastStop:
+    """The stop that ended the run before this one.
+
+    ``idle_seconds`` None: a person asked for it, and ``asked_by`` is their username (empty where
+    the server knows no people apart); ``asked_by`` None: idleness. ``unsaved_documents`` could not
+    be saved, ``silent_pages`` did not answer when they were asked to. ``kernels`` and ``terminals``
+    are the labels of what was shut down since the last evidence.
+    """
+
+    at: datetime
+    reason: str
+    evidence: str
+    idle_seconds: float | None
+    asked_by: str | None
+    stop_action: str
+    saved_documents: int = 0
+    unsaved_documents: tuple[str, ...] = ()
+    silent_pages: int = 0
+    kernels: tuple[str, ...] = ()
+    terminals: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Status:
-    """Everything that `GET status` says."""
+    """Everything that `GET status` says. ``last_stop`` None: none, or somebody has read it."""
 
     time: datetime
     version: str
@@ -137,6 +160,7 @@ class Status:
     keep_alives: tuple[KeepAlive, ...] = ()
     next: NextStep | None = None
     health: Health = Health()
+    last_stop: LastStop | None = None
 
 
 @dataclass(frozen=True)

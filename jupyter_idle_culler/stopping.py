@@ -1,32 +1,43 @@
-"""Stop the host: the command before it, a last look, what runs on it, then the stop itself."""
+"""Stop the host: pages save, the command before it, a last look, what runs on it, then the stop."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .actions.base import ActionRunner, Outcome
 from .actions.pre_stop import PreStop
 from .actions.run_command import RunCommand
 from .core.model import HOST, Decision, ResourceId
+from .last_stop import LastStops
+from .pages import Pages, Saves
+from .status import LastStop
 
 
 @dataclass
 class HostStop:
     """Stops the host as `stop_action` says.
 
-    ``still_due`` looks again (the command before a stop may take its time). ``end_resources`` ends
-    every kernel and terminal first, where the stop itself would not spare detached jobs (None: the
-    stop ends the machine, or may be refused, and then nothing must have been lost). ``commands``
-    are those that it may run.
+    ``pages`` save first. ``still_due`` looks again (they, and the command before a stop, may take
+    their time). ``told`` makes the record of the stop, of the decision, what the pages saved and
+    who asked for it (None: idleness), and ``record`` keeps it. ``end_resources`` ends every kernel
+    and terminal first, where the stop itself would not spare detached jobs (None: the stop ends the
+    machine, or may be refused, and then nothing must have been lost). ``commands`` are those that
+    it may run.
     """
 
     stop: ActionRunner
     still_due: Callable[[ResourceId], Awaitable[bool]]
+    pages: Pages
+    record: LastStops
+    told: Callable[[Decision, Saves, str | None], LastStop]
     pre_stop: PreStop | None = None
     end_resources: Callable[[], Awaitable[None]] | None = None
     commands: tuple[RunCommand, ...] = ()
     name: str = "stop"
+    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _accepted: int = 0
 
     def own_sessions(self) -> frozenset[int]:
         """Return the sessions of the commands that run now: their work is ours, no evidence."""
@@ -34,21 +45,43 @@ class HostStop:
 
     async def apply(self, decision: Decision) -> Outcome:
         """Stop because of idleness: evidence that arrives before the very end wins."""
-        put_off = await self._prepare()
-        if put_off is not None:
-            return put_off
-        if self.pre_stop is not None and not await self.still_due(HOST):
-            return Outcome(False, "new evidence came in before the stop", withdrawn=True)
-        return await self._stop(decision)
+        return await self._once(self._stop_idle, decision)
 
     def warning_cancelled(self) -> None:
         """Forget what failed before a stop that is off."""
         if self.pre_stop is not None:
             self.pre_stop.reset()
 
-    async def stop_now(self, decision: Decision) -> Outcome:
+    async def stop_now(self, decision: Decision, asked_by: str) -> Outcome:
         """Stop because a person asked for it: the command before still runs, and may put it off."""
-        return await self._prepare() or await self._stop(decision)
+
+        async def stop(decision: Decision) -> Outcome:
+            saves = await self.pages.saves()
+            return await self._prepare() or await self._stop(decision, saves, asked_by)
+
+        return await self._once(stop, decision)
+
+    async def _once(
+        self, stop: Callable[[Decision], Awaitable[Outcome]], decision: Decision
+    ) -> Outcome:
+        """Stop, unless another stop was accepted while this one waited for its end."""
+        accepted = self._accepted
+        async with self._turn:
+            if self._accepted != accepted:
+                return Outcome(True, "the host is being stopped already")
+            outcome = await stop(decision)
+            self._accepted += outcome.ok
+            return outcome
+
+    async def _stop_idle(self, decision: Decision) -> Outcome:
+        saves = await self.pages.saves()
+        put_off = await self._prepare()
+        if put_off is not None:
+            return put_off
+        took_time = saves.waited or self.pre_stop is not None
+        if took_time and not await self.still_due(HOST):
+            return Outcome(False, "new evidence came in before the stop", withdrawn=True)
+        return await self._stop(decision, saves, None)
 
     async def _prepare(self) -> Outcome | None:
         """Run the command before a stop; return why the stop is put off, None if it is not."""
@@ -59,7 +92,18 @@ class HostStop:
             return None
         return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
 
-    async def _stop(self, decision: Decision) -> Outcome:
-        if self.end_resources is not None:
-            await self.end_resources()
-        return await self.stop.apply(decision)
+    async def _stop(self, decision: Decision, saves: Saves, asked_by: str | None) -> Outcome:
+        await self.record.write(self.told(decision, saves, asked_by))
+        try:
+            if self.end_resources is not None:
+                await self.end_resources()
+            outcome = await self.stop.apply(decision)
+        except Exception:
+            await self.record.take_back()
+            raise
+        # Where the server ends meanwhile, this is never reached: the stop has come.
+        if outcome.ok:
+            self.record.accepted()
+        else:
+            await self.record.take_back()
+        return outcome

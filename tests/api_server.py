@@ -156,6 +156,8 @@ class Api:
             service.culler.policy,
             service.presence.newest,
             dict(service.reported._last),
+            (service.pages.open, tuple(service.pages._answers)),
+            service.last_stops.loaded,
             tuple(
                 entry["event"]
                 for entry in service.journal._recent

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,15 @@ import pytest
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
+from jupyter_idle_culler.status import LastStop
+
 from .api_server import VERBS, Api, ReadOnly, merged, operations, stopping
 
 ROUTES = [*dict.fromkeys(route for route, _ in operations()), "/nowhere", "", "/status/more"]
 GOOD: dict[tuple[str, str], Any] = {
     ("/keep-alive", "POST"): {"minutes": 5},
     ("/activity", "POST"): {"presence": True},
+    ("/page", "POST"): {"page": "p-1", "open": True, "saved": 1, "failed": ["a.ipynb"]},
     ("/settings", "PATCH"): {"kernel_timeout_minutes": 30},
     ("/stop", "POST"): {"reason": "lunch"},
 }
@@ -52,6 +56,25 @@ BAD: dict[tuple[str, str], list[tuple[Any, str]]] = {
         ({"resource": 5}, "resource"),
         ({"resource": "process:1"}, "resource"),
         ({"at": "2026-01-01T00:00:00Z"}, "at"),
+    ],
+    ("/page", "POST"): [
+        ({}, "page"),
+        ({"page": "p"}, "open"),
+        ({"page": "", "open": True}, "page"),
+        ({"page": "p" * 65, "open": True}, "page"),
+        ({"page": "p\n", "open": True}, "page"),
+        ({"page": "../p", "open": True}, "page"),
+        ({"page": 5, "open": True}, "page"),
+        ({"page": "p", "open": 1}, "open"),
+        ({"page": "p", "open": None}, "open"),
+        ({"page": "p", "open": True, "saved": -1}, "saved"),
+        ({"page": "p", "open": True, "saved": 1.5}, "saved"),
+        ({"page": "p", "open": True, "saved": None}, "saved"),
+        ({"page": "p", "open": True, "failed": "a.ipynb"}, "failed"),
+        ({"page": "p", "open": True, "failed": ["x"] * 101}, "failed"),
+        ({"page": "p", "open": True, "failed": [5]}, "failed.0"),
+        ({"page": "p", "open": True, "failed": ["x" * 201]}, "failed.0"),
+        ({"page": "p", "open": True, "owner": "root"}, "owner"),
     ],
     ("/settings", "PATCH"): [
         ({}, ""),
@@ -113,6 +136,8 @@ def api(
     del http_server_client
     api = Api(jp_serverapp, jp_http_port)
     api.start(jp_asyncio_loop)
+    at = datetime(2026, 3, 1, tzinfo=timezone.utc)
+    api.service.last_stops.loaded = LastStop(at, "idle", "a cell ran", 7200.0, None, "server")
     return api
 
 
@@ -252,7 +277,7 @@ async def test_what_is_no_json_object_is_refused(
 async def test_a_body_that_is_needed_may_not_be_missing(api: Api, marker: Path) -> None:
     """Empty or blank: 400 where a body is required, also with a JSON content type."""
     before = api.state()
-    for route, verb in (("/keep-alive", "POST"), ("/settings", "PATCH")):
+    for route, verb in (("/keep-alive", "POST"), ("/page", "POST"), ("/settings", "PATCH")):
         for raw in (b"", b"  \n"):
             headers = {"Content-Type": "application/json"}
             response = await api.send(verb, route, raw=raw, headers=headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ..actions.base import Outcome
@@ -58,6 +58,16 @@ class CullerPort(Protocol):
 
         Raises: OutOfBounds, ConfigurationError.
         """
+        ...
+
+    def report_page(
+        self, page: str, is_open: bool, saved: int | None, failed: Sequence[str]
+    ) -> None:
+        """Take note that a page is open, has saved before a stop (None: no answer), or closes."""
+        ...
+
+    async def dismiss_last_stop(self) -> None:
+        """Forget the last stop: somebody has read of it."""
         ...
 
     async def stop_now(self, owner: str, reason: str) -> Outcome:

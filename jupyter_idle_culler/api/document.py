@@ -16,7 +16,7 @@ from jsonschema.protocols import Validator
 
 from ..errors import IdleCullerError
 
-LONGEST_BODY_BYTES = 16 << 10
+LONGEST_BODY_BYTES = 64 << 10
 _CACHE_BUSTER = re.compile(r"\d+")
 """JupyterLab appends the time to each address."""
 _SERVER_PARAMETERS = frozenset({"token", "no_track_activity", "_xsrf"})
@@ -171,6 +171,7 @@ def _rule(error: ValidationError) -> str:
         "exclusiveMinimum": f"must be more than {limit}",
         "maximum": f"must be at most {limit}",
         "maxLength": f"must not be longer than {limit} characters",
+        "maxItems": f"must not have more than {limit} members",
         "minProperties": "at least one member is required",
         "pattern": f"must match {limit}",
     }.get(str(error.validator), error.message[:200])

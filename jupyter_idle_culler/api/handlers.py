@@ -217,6 +217,40 @@ class ActivityHandler(IdleCullerHandler):
         self.finish()
 
 
+class PageHandler(IdleCullerHandler):
+    """A page with the widget: that it is there, and what it saved before a stop."""
+
+    route = "/page"
+
+    @web.authenticated
+    @authorized("write")
+    async def post(self) -> None:
+        """Take note of it."""
+        body, _ = await self.checked()
+        with self.told():
+            self.culler.report_page(
+                body["page"], body["open"], body.get("saved"), body.get("failed", ())
+            )
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+
+class LastStopHandler(IdleCullerHandler):
+    """The stop before this start, which `status` tells of until somebody has read it."""
+
+    route = "/last-stop"
+
+    @web.authenticated
+    @authorized("write")
+    async def delete(self) -> None:
+        """Forget it."""
+        await self.checked()
+        with self.told():
+            await self.culler.dismiss_last_stop()
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+
 class SettingsHandler(IdleCullerHandler):
     """What a user may change."""
 
@@ -286,6 +320,8 @@ HANDLERS: tuple[type[IdleCullerHandler], ...] = (
     ExplainHandler,
     KeepAliveHandler,
     ActivityHandler,
+    PageHandler,
+    LastStopHandler,
     SettingsHandler,
     StopHandler,
     JournalHandler,

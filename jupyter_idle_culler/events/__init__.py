@@ -112,12 +112,14 @@ def _what_people_see(status: Status) -> tuple[object, ...]:
         host.verdict,
         _rough(host.stops_at),
         host.warning is not None,
+        len(host.active),
         step and (step.resource, step.action, _rough(step.at)),
         status.health,
         tuple((k.id, k.verdict, k.label, _rough(k.culled_at)) for k in status.kernels),
         tuple((t.id, t.verdict, t.label, _rough(t.culled_at)) for t in status.terminals),
         tuple((k.id, _rough(k.ends_at)) for k in status.keep_alives),
         status.policy,
+        status.last_stop is None,
     )
 
 
