@@ -27,6 +27,7 @@ from .config.idle_culler import IdleCuller, Settings, load_or_refuse
 from .config.user_settings import load_user_settings
 from .core.decision import duration
 from .core.model import Action, Decision, Kind, ResourceId, Verdict
+from .costs import Costs
 from .culler import Culler, Looked
 from .events import Events
 from .journal.journal import Journal, default_path
@@ -95,6 +96,8 @@ class IdleCullerApp(ExtensionApp):
             return
         await self._culler.stop()
         await self._last_stops.close()
+        if self._costs is not None:
+            await self._costs.close()
         self._kernels.close()
         self._contents.close()
         self._events.close()
@@ -126,6 +129,8 @@ class IdleCullerApp(ExtensionApp):
         self._last_stops = LastStops(
             chosen.user_settings_path.with_name(f"last-stop-{self._mark}.json"), self.log
         )
+        price = chosen.hourly_price
+        self._costs = None if price is None else Costs(price, clock, self._journal, self.log)
         keep_alives = KeepAlives(
             clock,
             lambda: chosen.max_keep_alive_seconds / 60,
@@ -210,6 +215,7 @@ class IdleCullerApp(ExtensionApp):
             exists=self._exists,
             log=self.log,
             host_stop=host_stop,
+            costs=self._costs,
         )
 
     def _host_stop(self, chosen: Settings, runners: dict[Kind, ActionRunner]) -> HostStop | None:
@@ -300,7 +306,14 @@ class IdleCullerApp(ExtensionApp):
             self.log.warning("Idle culler: another culler is on: %s.", other)
         for sentence in self._culler.observer.limitations:
             self.log.info("Idle culler: %s", sentence)
-        await self._journal.append("start", version=__version__, stop_action=chosen.stop_action)
+        if self._costs is not None:
+            self._costs.start()
+        await self._journal.append(
+            "start",
+            version=__version__,
+            stop_action=chosen.stop_action,
+            dry_run=chosen.dry_run,
+        )
         self._culler.start()
 
     def _exists(self, resource: ResourceId) -> bool:
@@ -314,6 +327,8 @@ class IdleCullerApp(ExtensionApp):
         newest = self._clock.to_utc(looked.decisions[-1].evidence_at)
         self._server.web_app.settings["idle_culler_last_activity"] = newest
         self.service.looked(looked)
+        if self._costs is not None:
+            self._costs.looked(looked)
         self._metrics.looked_for(self._culler.observer.last_look_seconds)
         self._metrics.keep_alives(len(self.service.keep_alives.standing()))
         self._events.status(self.service.status())

@@ -18,6 +18,7 @@ from .actions.base import Outcome
 from .config.idle_culler import IdleCuller, Settings
 from .config.user_settings import SETTING_NAMES, UserSettings, save_user_settings
 from .core.model import HOST, Action, Decision, ResourceId, Verdict
+from .costs import Costs
 from .culler import Culler, Looked
 from .errors import OutOfBounds, UnknownResource
 from .journal.journal import Journal
@@ -34,14 +35,18 @@ from .stopping import HostStop
 ENDED_KEPT = 20
 """So many of what was ended lately are told of."""
 
+EXACT_SECONDS, NOTICEABLE_SECONDS = 2.0, 15.0
+"""A countdown that presence moves by a hundredth is told at once; within these bounds."""
+
 
 @dataclass
 class CullerService:
     """The running culler as the API knows it (`api.culler_port.CullerPort`).
 
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
-    what else may end things on this server. ``host_stop`` None: no stop here. ``expect_own_saves``
-    is called before the pages are asked to save: what they save then is nobody's work.
+    what else may end things on this server. ``host_stop`` None: no stop here. ``costs``
+    None: no price is configured. ``expect_own_saves`` is called before the pages are asked to
+    save: what they save then is nobody's work.
     """
 
     config: IdleCuller
@@ -59,6 +64,7 @@ class CullerService:
     exists: Callable[[ResourceId], bool]
     log: logging.Logger
     host_stop: HostStop | None = None
+    costs: Costs | None = None
     user_settings: UserSettings = field(default_factory=UserSettings)
     other_cullers: tuple[OtherCuller, ...] = ()
     _labels: dict[ResourceId, str] = field(default_factory=dict)
@@ -78,7 +84,11 @@ class CullerService:
         )
         keep_alives = [self._shown(wish) for wish in self.keep_alives.standing()]
         status = self.view.status(self.culler.last, summary, keep_alives, self.problems())
-        return replace(status, last_stop=self.last_stops.loaded)
+        return replace(
+            status,
+            last_stop=self.last_stops.loaded,
+            costs=None if self.costs is None else self.costs.shown(),
+        )
 
     def explain(self) -> shapes.Explanation:
         """Say why, with every observation of the last look."""
@@ -117,6 +127,7 @@ class CullerService:
             self._file_problem("journal", self.journal.problem, since),
             self._file_problem("keep-alives", self.keep_alives.problem, since),
             self._file_problem("settings", self._settings_problem, since),
+            self._file_problem("costs", self.costs.problem if self.costs else None, since),
             self._file_problem("last stop", self.last_stops.problem, since),
             shapes.Problem("pages", since, self.pages.problem, "save there by hand, or reload it")
             if self.pages.problem
@@ -162,7 +173,11 @@ class CullerService:
             self.presence.report(owner, resource)
         else:
             self.reported.report(resource)
-        if self.culler.last is not None and self.culler.last.state.warned is not None:
+        last = self.culler.last
+        if last is None:
+            return
+        warned = last.state.warned is not None
+        if warned or (presence and self._moves_a_deadline(last, resource)):
             self.culler.poke()
 
     def settings(self) -> Mapping[str, shapes.Setting]:
@@ -274,6 +289,21 @@ class CullerService:
         if self.last_stops.loaded is not None or self.last_stops.problem is not None:
             await self.last_stops.dismiss()
             self.culler.poke()
+
+    def _moves_a_deadline(self, last: Looked, resource: ResourceId | None) -> bool:
+        """Tell whether pages would see a countdown move, now that a person was seen.
+
+        However many people there are, their reports cause a few looks a minute at most.
+        """
+        now = self.culler.clock.now()
+        for decision in last.decisions:
+            if decision.deadline is None or decision.resource not in (HOST, resource):
+                continue
+            countdown = decision.deadline - decision.evidence_at
+            least = min(max(countdown / 100, EXACT_SECONDS), NOTICEABLE_SECONDS)
+            if now - decision.evidence_at > least:
+                return True
+        return False
 
     def _check_exists(self, resource: ResourceId | None) -> None:
         if resource is None:

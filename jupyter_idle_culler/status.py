@@ -147,8 +147,25 @@ class LastStop:
 
 
 @dataclass(frozen=True)
+class Costs:
+    """What the host's idle time today costs, and what stops of the last 30 days saved.
+
+    Compute only: storage is billed on. ``hourly_price`` is the configured one.
+    """
+
+    hourly_price: float
+    idle_today_seconds: float
+    idle_today_cost: float
+    saved_seconds: float
+    saved_cost: float
+
+
+@dataclass(frozen=True)
 class Status:
-    """Everything that `GET status` says. ``last_stop`` None: none, or somebody has read it."""
+    """Everything that `GET status` says.
+
+    ``last_stop`` None: none, or somebody has read of it. ``costs`` None: no price is configured.
+    """
 
     time: datetime
     version: str
@@ -161,6 +178,7 @@ class Status:
     next: NextStep | None = None
     health: Health = Health()
     last_stop: LastStop | None = None
+    costs: Costs | None = None
 
 
 @dataclass(frozen=True)
@@ -239,3 +257,8 @@ class Setting:
     source: str
     minimum: float | None = None
     maximum: float | None = None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the bounds leave a single value."""
+        return self.minimum is not None and self.minimum == self.maximum

@@ -261,7 +261,7 @@ class SettingsHandler(IdleCullerHandler):
     async def get(self) -> None:
         """Show the settings."""
         await self.checked_read()
-        self.answer(views.settings_view(self.culler.settings()))
+        self.answer(views.settings_view(self.culler.settings(), await self.who()))
 
     @web.authenticated
     @authorized("write")
@@ -270,7 +270,7 @@ class SettingsHandler(IdleCullerHandler):
         body, _ = await self.checked()
         with self.told():
             await self.culler.update_settings(body)
-        self.answer(views.settings_view(self.culler.settings()))
+        self.answer(views.settings_view(self.culler.settings(), await self.who()))
 
 
 class StopHandler(IdleCullerHandler):

@@ -51,9 +51,12 @@ def keep_alive_view(keep_alive: KeepAlive, asker: Asker) -> dict[str, Any]:
     return view
 
 
-def settings_view(settings: Mapping[str, Setting]) -> dict[str, Any]:
-    """Show the settings."""
-    return {name: {**vars(setting)} for name, setting in settings.items()}
+def settings_view(settings: Mapping[str, Setting], asker: Asker) -> dict[str, Any]:
+    """Show the settings, and which of them this person cannot change."""
+    return {
+        name: {**vars(setting), "locked": not asker.may_write or setting.is_fixed}
+        for name, setting in settings.items()
+    }
 
 
 def journal_view(page: Page, problem: str | None, asker: Asker) -> dict[str, Any]:

@@ -174,6 +174,15 @@ def read_tail(path: Path, limit: int) -> tuple[list[dict[str, Any]], int]:
     return parse(lines)
 
 
+def each_entry(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield every entry of a journal, its older half first, one at a time. Raises: OSError."""
+    for half in (older(path), path):
+        if half.is_file():
+            with half.open("rb") as file:
+                for line in file:
+                    yield from parse([line])[0]
+
+
 def parse(lines: Sequence[bytes]) -> tuple[list[dict[str, Any]], int]:
     """Parse lines of a journal; return the entries, and how many lines were none."""
     entries, skipped = [], 0

@@ -178,6 +178,20 @@ class RecordedRun:
             seen for cell, span in self._cells.items() for seen in span.observations(cell, now)
         )
 
+    def evidence_spans(self) -> Iterable[tuple[float, float]]:
+        """Return from when until when there was evidence, in no order; what is unknown is some."""
+        for _, span in self._spans.values():
+            until = self.end if span.until is None else max(span.until, span.began)
+            for sight, moving in span.sights:
+                lasts = sight.at is None and sight.verdict is not Verdict.IDLE
+                if lasts or moving or sight.verdict is Verdict.UNKNOWN:
+                    yield (span.began, until)
+                elif sight.at is not None:
+                    yield (sight.at, sight.at)
+        for entry in self.entries:
+            if entry["event"] == "appeared":
+                yield (entry["t"], entry["t"])
+
     def used_since(self, since: Mapping[ResourceId, float], now: float) -> dict[ResourceId, float]:
         """Return when each of these was used after its instant; those that were not are left out.
 
