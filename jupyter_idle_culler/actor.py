@@ -96,6 +96,10 @@ class Actor:
         else:
             try:
                 outcome = await self.runners[decision.resource.kind].apply(decision)
+            except asyncio.CancelledError:
+                # The server ends; the record must not be silent on what was begun.
+                await self.settled(decision, Outcome(False, "the server ended meanwhile"))
+                raise
             except Exception as error:
                 self.log.exception("Idle culler: %s failed", decision.action.value)
                 outcome = Outcome(False, f"{type(error).__name__}: {error}")

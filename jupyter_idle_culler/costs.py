@@ -78,8 +78,8 @@ class Costs:
             past = await asyncio.to_thread(
                 read_past, self.journal.path, self.journal.run, midnight, now
             )
-        except OSError as error:
-            reason = error.strerror or error
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            reason = getattr(error, "strerror", None) or error
             self.problem = f"what was before is not counted: {self.journal.path}: {reason}"
             self.log.warning("Idle culler: %s.", self.problem)
             return

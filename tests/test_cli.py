@@ -132,6 +132,8 @@ def test_what_the_bounds_forbid_fails_with_the_bound(server: LiveServer, run: Ru
         ("cancel", "a", "--all"),
         ("journal", "-n", "0"),
         ("journal", "-n", "many"),
+        ("journal", "-n", "1001"),
+        ("journal", "-n", "99999999999"),
         ("status", "--port", "0"),
         ("replay", "--timeout", "-1"),
         ("replay", "--timeout", "nan"),
@@ -143,6 +145,14 @@ def test_wrong_usage_is_exit_code_2_with_the_usage(run: Run, arguments: tuple[st
     code, out, err = run(*arguments)
     assert (code, out) == (2, "")
     assert err.startswith("usage: jupyter idle-culler")
+
+
+def test_a_number_out_of_its_bounds_is_answered_with_the_bounds(run: Run) -> None:
+    """The message says the rule, not the name of a function."""
+    for number in ("0", "1001", "99999999999", "1.5"):
+        _, _, err = run("journal", "-n", number)
+        assert f"argument -n/--number: {number}: must be a whole number from 1 to 1000" in err
+    assert "-1: must be a number, at least 0" in run("replay", "--timeout=-1")[2]
 
 
 def test_the_journal_shows_what_happened(server: LiveServer, run: Run) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from traitlets import TraitError
 from traitlets.config import Config
 
+from jupyter_idle_culler.config.checks import refuse_misspelt_class
 from jupyter_idle_culler.config.idle_culler import KINDS, TIMEOUT_VARIABLE, IdleCuller
 from jupyter_idle_culler.config.quantities import TEN_YEARS_MINUTES
 from jupyter_idle_culler.config.user_settings import UserSettings, unending
@@ -278,6 +279,27 @@ def test_a_name_that_is_no_trait_is_refused_with_the_one_that_was_meant() -> Non
         configured({"timeout_minuts": 5})
     with pytest.raises(ConfigurationError, match=r"IdleCuller\.colour: there is no such trait"):
         configured({"colour": "red"})
+
+
+@pytest.mark.parametrize(
+    "name", ["IdleCullerr", "IdleCuler", "IdelCuller", "IdleCullar", "Idleculler", "Idle_Culler"]
+)
+def test_a_class_that_is_one_slip_away_is_refused(name: str) -> None:
+    """A letter too much, too few, wrong or swapped, or the case: nobody else can be meant."""
+    with pytest.raises(ConfigurationError, match=f"{name}.timeout_minutes: .* IdleCuller"):
+        refuse_misspelt_class(Config({name: {"timeout_minutes": 5}}), ["IdleCuller"])
+
+
+@pytest.mark.parametrize(
+    "name", ["IdleCuller", "IdleCullerApp", "MyIdleCuller", "Culler", "IdleCull", "ServerApp"]
+)
+def test_what_may_be_anothers_class_is_left_alone(name: str) -> None:
+    """Only a slip is refused, and not even that where such a class is loaded or nothing is set."""
+    refuse_misspelt_class(Config({name: {"timeout_minutes": 5}}), ["IdleCuller"])
+    refuse_misspelt_class(Config({"IdleCullers": {"limit": 5}}), ["IdleCuller", "IdleCullers"])
+    looked_at = Config()
+    assert not looked_at.IdleCullerr
+    refuse_misspelt_class(looked_at, ["IdleCuller"])
 
 
 def test_a_number_that_a_file_only_looked_at_counts_as_not_given() -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -128,6 +129,33 @@ def build(world: World) -> tuple[Culler, Ending, Records]:
         warning_seconds=10.0,
     )
     return Culler(observer, actor, policy, clock, records, LOG), ending, records
+
+
+class Waiting:
+    """An action that takes for ever."""
+
+    name = "waiting"
+
+    async def apply(self, decision: Decision) -> Outcome:
+        """Never come to an end."""
+        await asyncio.Event().wait()
+        raise AssertionError(decision)
+
+
+async def test_what_the_end_of_the_server_cuts_short_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every decision that was begun has an outcome, also where it was not waited for."""
+    monkeypatch.setattr("jupyter_idle_culler.actor.CLOSING_SECONDS", 0.05)
+    culler, _, records = build(World())
+    culler.actor.runners = {Kind.KERNEL: Waiting()}
+    decision = Decision(ResourceId(Kind.KERNEL, "a"), Action.CULL, Verdict.IDLE, "idle", 0.0)
+    culler.actor.begin(decision)
+    await asyncio.sleep(0)
+    await culler.stop()
+    ((recorded, outcome),) = records.outcomes
+    assert recorded == decision
+    assert (outcome.ok, outcome.detail) == (False, "the server ended meanwhile")
 
 
 class Races(RuleBasedStateMachine):

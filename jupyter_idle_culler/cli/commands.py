@@ -21,6 +21,8 @@ from .client import Client, CommandFailed, choose_server
 from .times import local_clock, parse_minutes
 
 DONE, FAILED = 0, 1
+MOST_ENTRIES = 1000
+"""So many entries of the journal the server shows at once."""
 
 _EXAMPLES = """\
 examples:
@@ -207,11 +209,18 @@ class _HelpAll(argparse.Action):
         parser.exit()
 
 
-def _number(least: float, whole: bool = False) -> Any:
+def _number(least: float, whole: bool = False, most: float = math.inf) -> Any:
+    rule = f"must be {'a whole number' if whole else 'a number'}"
+    rule += f", at least {least:g}" if most == math.inf else f" from {least:g} to {most:g}"
+
     def number(text: str) -> float:
-        value = int(text) if whole else float(text)
-        if not least <= value < math.inf:
-            raise ValueError(text)
+        try:
+            value = int(text) if whole else float(text)
+        except ValueError:
+            value = math.nan
+        if not (least <= value <= most and value < math.inf):
+            message = f"{text[:40]}: {rule}"
+            raise argparse.ArgumentTypeError(message)
         return value
 
     return number
@@ -233,7 +242,9 @@ def _parser() -> argparse.ArgumentParser:
     server = argparse.ArgumentParser(add_help=False, parents=[output])
     which = server.add_argument_group("which server")
     which.add_argument("--url", help="its address with the base URL (default: the one that runs)")
-    which.add_argument("--port", type=_number(1, whole=True), help="the one that runs on this port")
+    which.add_argument(
+        "--port", type=_number(1, whole=True, most=65535), help="the one that runs on this port"
+    )
     which.add_argument("--token", help="its token (default: from its runtime file, JUPYTER_TOKEN)")
     which.add_argument("--insecure", action="store_true", help="take any TLS certificate")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
@@ -252,7 +263,11 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument("--all", action="store_true", help="all of your own")
     journal = command("journal", _journal, "Show what happened lately.")
     journal.add_argument(
-        "-n", "--number", type=_number(1, whole=True), default=20, help="how many entries (20)"
+        "-n",
+        "--number",
+        type=_number(1, whole=True, most=MOST_ENTRIES),
+        default=20,
+        help=f"how many entries, at most {MOST_ENTRIES} (20)",
     )
     _add_replay(command("replay", _replay, "Say what would have happened.", output))
     return parser

@@ -27,6 +27,10 @@ def status_lines(status: Json, now: datetime) -> list[str]:
             lines += ["", title, *_table(_resource_row(resource) for resource in resources)]
     if status["keep_alives"]:
         lines += ["", "Kept awake", *_table(_keep_alive_row(k, now) for k in status["keep_alives"])]
+    if status.get("costs"):
+        lines += ["", _costs(status["costs"])]
+    if status.get("last_stop"):  # a server of before has none
+        lines += ["", *_last_stop(status["last_stop"], now)]
     if status["health"]["status"] != "ok":
         lines += ["", f"The idle culler needs attention: it is {status['health']['status']}."]
         for problem in status["health"]["problems"]:
@@ -35,6 +39,40 @@ def status_lines(status: Json, now: datetime) -> list[str]:
             if problem["mend"]:
                 lines.append(f"      {problem['mend']}")
     return lines
+
+
+def _costs(costs: Json) -> str:
+    return (
+        f"Idle today {duration(costs['idle_today_seconds'])}, about"
+        f" {costs['idle_today_cost']:.2f} of compute; stops saved"
+        f" {duration(costs['saved_seconds'])}, about {costs['saved_cost']:.2f}, in 30 days."
+    )
+
+
+def _last_stop(stop: Json, now: datetime) -> list[str]:
+    """Say when and why the host was stopped before, what was saved and what went."""
+    at = local_clock(stop["at"], now)
+    if stop["idle_seconds"] is None:
+        by = stop["asked_by"] and f" ({stop['asked_by']})"
+        why = f"{stop['reason']}{by}"
+    else:
+        why = f"idle for {duration(stop['idle_seconds'])}, last evidence: {stop['evidence']}"
+    lines = [f"Stopped at {at}: {why}."]
+    if stop["saved_documents"]:
+        lines.append(f"  {_count(stop['saved_documents'], 'document')} saved before")
+    if stop["unsaved_documents"]:
+        lines.append(f"  could not be saved: {', '.join(stop['unsaved_documents'])}")
+    if stop["silent_pages"]:
+        lines.append(f"  {_count(stop['silent_pages'], 'open page')} did not answer")
+    for kind in ("kernel", "terminal"):
+        names = stop[f"{kind}s"]
+        if names:
+            lines.append(f"  {_count(len(names), kind)} shut down: {', '.join(names)}")
+    return lines
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"
 
 
 def explain_lines(explanation: Json, now: datetime) -> list[str]:

@@ -18,6 +18,7 @@ from .user_settings import unending
 if TYPE_CHECKING:
     from .idle_culler import IdleCuller
 
+_CLASS = "IdleCuller"
 _LATER_ACTIONS = ("notebook-instance", "studio-app")
 _LONGEST_LINE = 600
 
@@ -51,6 +52,33 @@ def refuse_unknown(section: Mapping[str, object], known: Iterable[str]) -> None:
             close = difflib.get_close_matches(name, known, 1)
             hint = f"did you mean {close[0]}?" if close else "--help-all lists what there is"
             _refuse(f"IdleCuller.{name}", f"there is no such trait; {hint}")
+
+
+def refuse_misspelt_class(config: Mapping[str, object], known: Iterable[str]) -> None:
+    """Refuse a section that is one slip away from `IdleCuller` and belongs to nobody else.
+
+    ``known`` are the classes that may be configured. Raises: ConfigurationError.
+    """
+    for name, section in config.items():
+        if isinstance(section, Config) and name not in known and _is_one_slip_from(name, _CLASS):
+            for trait in section:
+                _refuse(f"{name}.{trait}", f"there is no such class; did you mean {_CLASS}?")
+
+
+def _is_one_slip_from(name: str, meant: str) -> bool:
+    """Tell whether a letter is too much, missing, wrong or in its neighbour's place."""
+    if name == meant:
+        return False
+    if name.lower() == meant.lower():
+        return True
+    longer, shorter = sorted((name, meant), key=len, reverse=True)
+    if len(longer) == len(shorter) + 1:
+        return any(longer[:i] + longer[i + 1 :] == shorter for i in range(len(longer)))
+    wrong = [i for i, (a, b) in enumerate(zip(name, meant, strict=False)) if a != b]
+    if len(name) != len(meant) or len(wrong) > 2:
+        return False
+    swapped = [name[i] for i in reversed(wrong)] == [meant[i] for i in wrong]
+    return len(wrong) == 1 or (swapped and wrong[1] == wrong[0] + 1)
 
 
 def check(culler: IdleCuller) -> None:

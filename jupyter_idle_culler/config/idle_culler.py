@@ -17,7 +17,7 @@ from typing import Any, Literal
 from jupyter_core.application import JupyterApp
 from jupyter_core.paths import jupyter_data_dir
 from traitlets import TraitError
-from traitlets.config import Config, LoggingConfigurable
+from traitlets.config import Config, Configurable, LoggingConfigurable
 from traitlets.config.loader import LazyConfigValue
 
 from ..core.model import Policy
@@ -236,6 +236,17 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
         )
 
 
+def _configurable_classes() -> frozenset[str]:
+    """Name every class loaded here that a configuration may be meant for."""
+    found, waiting = set(), [Configurable]
+    while waiting:
+        for each in waiting.pop().__subclasses__():
+            if each.__name__ not in found:
+                found.add(each.__name__)
+                waiting.append(each)
+    return frozenset(found)
+
+
 def load_or_refuse(app: JupyterApp) -> IdleCuller:
     """Make the configuration from an application's, or end the process with one line.
 
@@ -245,6 +256,7 @@ def load_or_refuse(app: JupyterApp) -> IdleCuller:
     Raises: SystemExit: a value breaks its rule, or a name does not exist; stderr says which.
     """
     try:
+        checks.refuse_misspelt_class(app.config, _configurable_classes())
         return IdleCuller(parent=app)
     except (TraitError, ConfigurationError) as error:
         sys.stderr.write(f"jupyter_idle_culler: {checks.one_line(error)}\n")

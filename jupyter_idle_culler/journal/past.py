@@ -91,9 +91,9 @@ def _saved(runs: Iterable[_Run], now: datetime) -> float:
     """Add up the time from each stop to the next start, within the last days."""
     since = now - timedelta(days=SAVED_DAYS)
     in_order = sorted(runs, key=lambda run: run.began)
-    starts = [*(run.began for run in in_order[1:]), now]
+    next_starts = [*(run.began for run in in_order), now][1:]
     saved = timedelta()
-    for one, next_start in zip(in_order, starts, strict=True):
+    for one, next_start in zip(in_order, next_starts, strict=True):
         stopped = one.stopped_by_us()
         if stopped is not None:
             saved += max(timedelta(), next_start - max(stopped, since))
