@@ -15,6 +15,10 @@ FIRST_PAUSE_SECONDS = 10.0
 LONGEST_PAUSE_SECONDS = 900.0
 CLOSING_SECONDS = 2.0
 
+CUT_SHORT = Outcome(False, "the server ended meanwhile")
+"""What becomes of a decision that the end of the server overtakes: the record is not silent on it.
+"""
+
 
 @dataclass
 class Failure:
@@ -97,8 +101,7 @@ class Actor:
             try:
                 outcome = await self.runners[decision.resource.kind].apply(decision)
             except asyncio.CancelledError:
-                # The server ends; the record must not be silent on what was begun.
-                await self.settled(decision, Outcome(False, "the server ended meanwhile"))
+                await self.settled(decision, CUT_SHORT)
                 raise
             except Exception as error:
                 self.log.exception("Idle culler: %s failed", decision.action.value)

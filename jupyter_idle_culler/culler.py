@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .actions.base import Outcome
-from .actor import Actor
+from .actor import CUT_SHORT, Actor
 from .clock import AwakeClock
 from .core.decision import decide
 from .core.model import Action, Decision, Policy, ResourceId, Snapshot, State
@@ -135,8 +135,13 @@ class Culler:
             return
         if self.on_stop is not None and any(d.action is Action.STOP for d in due):
             self.on_stop()
-        await self.records.decided(due)
-        again = {decision.resource: decision for decision in self._due(await self.look())}
+        try:
+            await self.records.decided(due)
+            again = {decision.resource: decision for decision in self._due(await self.look())}
+        except asyncio.CancelledError:
+            for decision in due:
+                await self.records.settled(decision, CUT_SHORT)
+            raise
         for decision in due:
             if decision.resource in again:
                 self.actor.begin(again[decision.resource])

@@ -15,6 +15,7 @@ import pytest
 from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
+from jupyter_idle_culler.cli.text import status_lines
 from jupyter_idle_culler.clock import AwakeClock
 from jupyter_idle_culler.core.decision import decide
 from jupyter_idle_culler.core.model import (
@@ -284,6 +285,10 @@ async def test_the_status_has_the_figures_where_a_price_is_configured(api: Api) 
     costs = (await api.ask("GET", "/status"))["costs"]
     assert costs["hourly_price"] == 1.5
     assert all(math.isfinite(value) and value >= 0 for value in costs.values())
+    assert any(
+        line.startswith("Idle today ") and line.endswith("in 30 days.")
+        for line in status_lines(await api.ask("GET", "/status"), NOON)
+    )
     api.service.costs = None
     assert (await api.ask("GET", "/status"))["costs"] is None
 

@@ -158,6 +158,29 @@ async def test_what_the_end_of_the_server_cuts_short_is_recorded(
     assert (outcome.ok, outcome.detail) == (False, "the server ended meanwhile")
 
 
+async def test_what_the_end_of_the_server_prevents_is_recorded() -> None:
+    """A decision that was recorded and not begun when the server was told to end, too."""
+    world = World()
+    culler, ending, records = build(world)
+    kernel = ResourceId(Kind.KERNEL, "a")
+    world.evidence[kernel] = world.now
+    await culler.look()
+    world.looks = 0
+    world.now += 2 * TIMEOUT
+    world.host_evidence = world.now
+    second_look = asyncio.Event()
+    stepping = asyncio.create_task(culler.step())
+    world.between = second_look.set
+    await second_look.wait()
+    stepping.cancel()
+    await asyncio.gather(stepping, return_exceptions=True)
+    await culler.stop()
+    assert ending.ended == []
+    assert [(d.resource, o.detail) for d, o in records.outcomes] == [
+        (kernel, "the server ended meanwhile")
+    ]
+
+
 class Races(RuleBasedStateMachine):
     """Kernels work at any moment, between the two looks too."""
 

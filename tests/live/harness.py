@@ -313,13 +313,23 @@ class LiveServer:
         # What the namespace held is told to end when its maker has ended, not before.
         wait_until(lambda: not listens(self.port), "the end of the killed server")
 
-    def request(self, method: str, path: str, body: Any = None, *, ok: bool = True) -> Any:
-        """Send a request; return the JSON answer (with ``ok`` False: status and answer)."""
+    def request(
+        self, method: str, path: str, body: Any = None, *, ok: bool = True, browser: bool = False
+    ) -> Any:
+        """Send a request; return the JSON answer (with ``ok`` False: status and answer).
+
+        ``browser``: as a page does.
+        """
+        agent = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0"} if browser else {}
         request = urllib.request.Request(
             self.url + path,
             data=None if body is None else json.dumps(body).encode(),
             method=method,
-            headers={"Authorization": f"token {TOKEN}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"token {TOKEN}",
+                "Content-Type": "application/json",
+                **agent,
+            },
         )
         try:
             with urllib.request.urlopen(request, timeout=30) as response:

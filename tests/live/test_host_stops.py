@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
+from datetime import datetime
 
 import pytest
+import websocket
 
-from .harness import wait_until
+from jupyter_idle_culler.cli.text import status_lines
+
+from .harness import TOKEN, LiveServer, wait_until
 from .rows import (
     TIMEOUT,
     WARNING,
@@ -28,6 +34,48 @@ from .rows import (
 )
 
 ACTIVITY = "api/idle-culler/v1/activity"
+API = "api/idle-culler/v1"
+NOTEBOOK = {"metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+
+
+class Page:
+    """A page with a dirty notebook, as the widget behaves before a stop."""
+
+    def __init__(self, server: LiveServer, name: str, answers: bool = True) -> None:
+        self.heard: list[str] = []
+        self._server = server
+        self._name = name
+        self._answers = answers
+        url = server.url.replace("http", "ws", 1) + f"api/events/subscribe?token={TOKEN}"
+        self._socket = websocket.create_connection(url, timeout=60)
+        server.request("POST", f"{API}/page", {"page": name, "open": True})
+        self._thread = threading.Thread(target=self._listen)
+        self._thread.start()
+
+    def __enter__(self) -> Page:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+        self._thread.join()
+
+    def _listen(self) -> None:
+        # The server that ends hangs up, as this page does in the end.
+        with contextlib.suppress(websocket.WebSocketException, OSError):
+            while True:
+                event = json.loads(self._socket.recv() or "{}")
+                if event.get("action") == "stop":
+                    self.heard.append(event["stage"])
+                    if event["stage"] == "decided" and self._answers:
+                        self._save()
+
+    def _save(self) -> None:
+        cell = {"id": "a", "cell_type": "markdown", "metadata": {}, "source": "not yet saved"}
+        model = {"type": "notebook", "content": {**NOTEBOOK, "cells": [cell]}}
+        self._server.request("PUT", "api/contents/a.ipynb", model, browser=True)
+        self._server.request("POST", "api/contents/a.ipynb/checkpoints", {}, browser=True)
+        answer = {"page": self._name, "open": True, "saved": 1, "failed": ["b.ipynb"]}
+        self._server.request("POST", f"{API}/page", answer)
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +141,66 @@ def test_a_kernel_that_begins_to_work_in_the_gap_is_kept(home: Home) -> None:
         wait_until(
             lambda: kernel_status(server, kernel.id)["verdict"] == "active", "the active verdict"
         )
+
+
+@side_by_side
+def test_open_pages_save_before_the_stop_and_the_next_start_tells_of_it(home: Home) -> None:
+    """2.2, 5: the save is on the disk and holds nothing; what was lost and shut down is named."""
+    config = {"kernel_timeout_minutes": 10}
+    with home.server(config) as server, contextlib.ExitStack() as tabs:
+        with set_up(server) as instants:
+            (server.root_dir / "a.ipynb").write_text(json.dumps({**NOTEBOOK, "cells": []}))
+            kernel = tabs.enter_context(joined(server))
+            page = tabs.enter_context(Page(server, "one"))
+        stops_after(server, instants[-1], time.monotonic())
+        assert "not yet saved" in (server.root_dir / "a.ipynb").read_text()
+        assert page.heard[0] == "decided"
+        server.start()
+        stop = server.status()["last_stop"]
+        assert stop["idle_seconds"] >= TIMEOUT
+        assert (stop["asked_by"], stop["stop_action"]) == (None, "server")
+        assert (stop["saved_documents"], stop["unsaved_documents"]) == (1, ["b.ipynb"])
+        assert (stop["silent_pages"], len(stop["kernels"]), stop["terminals"]) == (0, 1, [])
+        said = "\n".join(status_lines(server.status(), datetime.now().astimezone()))
+        for words in ("Stopped at ", "could not be saved: b.ipynb", "1 kernel shut down: "):
+            assert words in said
+        server.request("DELETE", f"{API}/last-stop")
+        assert server.status()["last_stop"] is None
+        server.kill()
+        server.start()
+        assert server.status()["last_stop"] is None
+        del kernel
+
+
+@side_by_side
+def test_a_page_that_never_answers_holds_the_stop_for_ten_seconds(home: Home) -> None:
+    """A tab that hangs cannot keep a host; the record says that one did not answer."""
+    with home.server() as server, contextlib.ExitStack() as tabs:
+        with set_up(server):
+            tabs.enter_context(Page(server, "hangs", answers=False))
+        wait_until(lambda: entries(server, "host", "stop", "decision"), "the decision to stop")
+        (decision,) = entries(server, "host", "stop", "decision")
+        wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
+        (outcome,) = entries(server, "host", "stop", "outcome")
+        assert outcome["ok"], outcome
+        assert outcome["t"] - decision["t"] >= 10
+        wait_until(lambda: server.ended, "the end of the server")
+        server.start()
+        assert server.status()["last_stop"]["silent_pages"] == 1
+
+
+@side_by_side
+def test_a_stop_that_the_servers_end_cuts_short_has_an_outcome(home: Home) -> None:
+    """SIGTERM while the command before the stop runs: the journal says what became of it."""
+    with home.server({"pre_stop_command": ["sleep", "30"]}, isolate=False) as server:
+        wait_until(lambda: entries(server, "host", "stop", "decision"), "the decision to stop")
+        assert server.process is not None
+        server.process.terminate()
+        wait_until(lambda: server.ended, "the end of the server")
+        (outcome,) = entries(server, "host", "stop", "outcome")
+        assert (outcome["ok"], outcome["detail"]) == (False, "the server ended meanwhile")
+        server.start()
+        assert server.status()["last_stop"] is None
 
 
 @side_by_side
