@@ -29,14 +29,16 @@ from .core.decision import duration
 from .core.model import Action, Decision, Kind, ResourceId, Verdict
 from .costs import Costs
 from .culler import Culler, Looked
+from .ended import EndedLately
 from .events import Events
+from .farewell import Farewell
 from .journal.journal import Journal, default_path
 from .journal.server_mark import ServerMark
 from .last_stop import LastStops
 from .metrics import Metrics
 from .observer import Observer
 from .other_cullers import find_other_cullers, take_over
-from .pages import Pages, Saves
+from .pages import Pages
 from .records import JournalRecords
 from .service import CullerService
 from .sources.contents import ContentsSource
@@ -50,7 +52,6 @@ from .sources.proxied import ProxiedSource
 from .sources.reported import ReportedSource
 from .sources.terminals import TerminalsSource
 from .sources.thresholds import Thresholds
-from .status import LastStop
 from .status_view import StatusView
 from .stopping import HostStop
 
@@ -125,9 +126,16 @@ class IdleCullerApp(ExtensionApp):
             clock=clock.now,
         )
         self._contents = ContentsSource(web_settings, presence, clock.now)
-        self._pages = Pages(clock.now, self.log)
         self._last_stops = LastStops(
             chosen.user_settings_path.with_name(f"last-stop-{self._mark}.json"), self.log
+        )
+        self._farewell = Farewell(
+            Pages(clock.now, self.log),
+            self._last_stops,
+            EndedLately(),
+            self._contents.expect_own_save,
+            clock,
+            chosen.stop_action,
         )
         price = chosen.hourly_price
         self._costs = None if price is None else Costs(price, clock, self._journal, self.log)
@@ -208,10 +216,8 @@ class IdleCullerApp(ExtensionApp):
             keep_alives=keep_alives,
             presence=presence,
             reported=reported,
-            pages=self._pages,
-            last_stops=self._last_stops,
+            farewell=self._farewell,
             records=records,
-            expect_own_saves=self._contents.expect_own_save,
             exists=self._exists,
             log=self.log,
             host_stop=host_stop,
@@ -226,9 +232,6 @@ class IdleCullerApp(ExtensionApp):
         async def still_due(resource: ResourceId) -> bool:
             return await self._culler.still_due(resource)
 
-        def told(decision: Decision, saves: Saves, asked_by: str | None) -> LastStop:
-            return self.service.last_stop(decision, saves, asked_by)
-
         before = RunCommand(
             chosen.pre_stop_command, self.log, chosen.pre_stop_timeout_seconds, "pre_stop_command"
         )
@@ -238,9 +241,7 @@ class IdleCullerApp(ExtensionApp):
             return HostStop(
                 stop,
                 still_due,
-                self._pages,
-                self._last_stops,
-                told,
+                self._farewell,
                 pre_stop,
                 commands=(before, stop),
             )
@@ -262,9 +263,7 @@ class IdleCullerApp(ExtensionApp):
         return HostStop(
             StopServer(self._server),
             still_due,
-            self._pages,
-            self._last_stops,
-            told,
+            self._farewell,
             pre_stop,
             end_resources,
             commands=(before,),

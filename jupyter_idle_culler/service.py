@@ -8,10 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from . import status as shapes
 from .actions.base import Outcome
@@ -21,19 +19,17 @@ from .core.model import HOST, Action, Decision, ResourceId, Verdict
 from .costs import Costs
 from .culler import Culler, Looked
 from .errors import OutOfBounds, UnknownResource
+from .farewell import Farewell
 from .journal.journal import Journal
 from .last_stop import LastStops
 from .other_cullers import OtherCuller
-from .pages import Pages, Saves
+from .pages import Pages
 from .records import JournalRecords
 from .sources.keep_alives import KeepAlives, StandingKeepAlive
 from .sources.presence import PresenceSource
 from .sources.reported import ReportedSource
 from .status_view import StatusView, minutes, policy_summary
 from .stopping import HostStop
-
-ENDED_KEPT = 20
-"""So many of what was ended lately are told of."""
 
 EXACT_SECONDS, NOTICEABLE_SECONDS = 2.0, 15.0
 """A countdown that presence moves by a hundredth is told at once; within these bounds."""
@@ -45,8 +41,7 @@ class CullerService:
 
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
     what else may end things on this server. ``host_stop`` None: no stop here. ``costs``
-    None: no price is configured. ``expect_own_saves`` is called before the pages are asked to
-    save: what they save then is nobody's work.
+    None: no price is configured.
     """
 
     config: IdleCuller
@@ -57,21 +52,26 @@ class CullerService:
     keep_alives: KeepAlives
     presence: PresenceSource
     reported: ReportedSource
-    pages: Pages
-    last_stops: LastStops
+    farewell: Farewell
     records: JournalRecords
-    expect_own_saves: Callable[[], None]
     exists: Callable[[ResourceId], bool]
     log: logging.Logger
     host_stop: HostStop | None = None
     costs: Costs | None = None
     user_settings: UserSettings = field(default_factory=UserSettings)
     other_cullers: tuple[OtherCuller, ...] = ()
-    _labels: dict[ResourceId, str] = field(default_factory=dict)
-    _ended: deque[shapes.Ended] = field(default_factory=lambda: deque(maxlen=ENDED_KEPT))
-    _going: Mapping[ResourceId, str] = field(default_factory=dict)
     _settings_problem: str | None = None
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def pages(self) -> Pages:
+        """The pages that are open."""
+        return self.farewell.pages
+
+    @property
+    def last_stops(self) -> LastStops:
+        """The record of the stop before this start."""
+        return self.farewell.record
 
     def status(self) -> shapes.Status:
         """Say how everything stands, from memory."""
@@ -93,45 +93,31 @@ class CullerService:
     def explain(self) -> shapes.Explanation:
         """Say why, with every observation of the last look."""
         others = [str(other) for other in self.other_cullers]
-        return self.view.explain(self.status(), self.culler.last, others, self._ended)
+        return self.view.explain(self.status(), self.culler.last, others, self.farewell.ended.ended)
 
     def looked(self, looked: Looked) -> None:
         """Remember what things are called, until what is done about them is settled."""
-        acting = self.culler.actor.running
-        self._labels = {rid: label for rid, label in self._labels.items() if rid in acting}
-        self._labels.update((r.id, r.label or r.id.name) for r in looked.snapshot.resources)
+        self.farewell.ended.looked(looked, self.culler.actor.running)
 
     def settled(self, decision: Decision, outcome: Outcome) -> None:
-        """Remember what was ended, and why: who misses a kernel asks afterwards."""
-        if decision.resource == HOST:
-            return
-        self._ended.append(
-            shapes.Ended(
-                resource=str(decision.resource),
-                label=self._labels.get(decision.resource, decision.resource.name),
-                at=self.culler.clock.utc_now(),
-                reason=decision.reason,
-                evidence=decision.evidence,
-                done=outcome.ok,
-                detail=outcome.detail,
-            )
-        )
+        """Remember what was ended, and why."""
+        self.farewell.ended.settled(decision, outcome, self.culler.clock.utc_now())
 
     def problems(self) -> list[shapes.Problem]:
         """List what is wrong beside failing sources and actions."""
         since = self.culler.clock.to_utc(self.culler.observer.server_started_at)
+        disk, log = "make the path writable, or free disk space", "see the server log"
+        known = (
+            ("culler", self.culler.problem, log),
+            ("journal", self.journal.problem, disk),
+            ("keep-alives", self.keep_alives.problem, disk),
+            ("settings", self._settings_problem, disk),
+            ("costs", self.costs.problem if self.costs else None, log),
+            ("last stop", self.last_stops.problem, f"dismiss it, or {disk}"),
+            ("pages", self.pages.problem, "save there by hand, or reload the page"),
+        )
         found = [
-            shapes.Problem("culler", since, self.culler.problem, "see the server log")
-            if self.culler.problem
-            else None,
-            self._file_problem("journal", self.journal.problem, since),
-            self._file_problem("keep-alives", self.keep_alives.problem, since),
-            self._file_problem("settings", self._settings_problem, since),
-            self._file_problem("costs", self.costs.problem if self.costs else None, since),
-            self._file_problem("last stop", self.last_stops.problem, since),
-            shapes.Problem("pages", since, self.pages.problem, "save there by hand, or reload it")
-            if self.pages.problem
-            else None,
+            shapes.Problem(source, since, detail, mend) for source, detail, mend in known if detail
         ]
         mend = "switch it off, or set take_over_builtin_culling"
         found += [
@@ -139,7 +125,7 @@ class CullerService:
             for other in self.other_cullers
             if other.is_problem
         ]
-        return [problem for problem in found if problem is not None]
+        return found
 
     async def keep_alive(
         self, minutes: float, reason: str, resource: ResourceId | None, owner: str
@@ -245,36 +231,9 @@ class CullerService:
         return outcome
 
     def stop_is_near(self) -> None:
-        """Get ready for a stop that is about to be announced, which asks the pages to save."""
-        if self.settings_in_force.dry_run:
-            return
-        self._going = {} if self.culler.last is None else dict(self._labels)
-        self.expect_own_saves()
-        self.pages.ask()
-
-    def last_stop(self, decision: Decision, saves: Saves, asked_by: str | None) -> shapes.LastStop:
-        """Say what the next start will tell of this stop.
-
-        What was ended since the last evidence has gone for the same idleness.
-        """
-        clock = self.culler.clock
-        since = clock.to_utc(decision.evidence_at)
-        gone = {e.resource: e.label for e in self._ended if e.done and e.at >= since}
-        gone.update((str(resource), label) for resource, label in self._going.items())
-        idle = max(0.0, clock.now() - decision.evidence_at)
-        return shapes.LastStop(
-            at=clock.utc_now(),
-            reason=decision.reason,
-            evidence=decision.evidence,
-            idle_seconds=idle if asked_by is None else None,
-            asked_by=asked_by,
-            stop_action=self.view.stop_action,
-            saved_documents=saves.saved,
-            unsaved_documents=saves.failed,
-            silent_pages=saves.silent,
-            kernels=_of_kind(gone, "kernel:"),
-            terminals=_of_kind(gone, "terminal:"),
-        )
+        """Get ready for a stop that is about to be announced; a dry run asks nobody."""
+        if not self.settings_in_force.dry_run:
+            self.farewell.stop_is_near()
 
     def report_page(
         self, page: str, is_open: bool, saved: int | None, failed: Sequence[str]
@@ -327,13 +286,3 @@ class CullerService:
         if getattr(self.user_settings, name) is not None:
             return "user"
         return self.config.source_of(name)
-
-    @staticmethod
-    def _file_problem(source: str, problem: str | None, since: datetime) -> shapes.Problem | None:
-        if not problem:
-            return None
-        return shapes.Problem(source, since, problem, "make the path writable, or free disk space")
-
-
-def _of_kind(labels: Mapping[str, str], prefix: str) -> tuple[str, ...]:
-    return tuple(label for name, label in labels.items() if name.startswith(prefix))

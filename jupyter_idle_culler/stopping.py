@@ -10,18 +10,16 @@ from .actions.base import ActionRunner, Outcome
 from .actions.pre_stop import PreStop
 from .actions.run_command import RunCommand
 from .core.model import HOST, Decision, ResourceId
-from .last_stop import LastStops
-from .pages import Pages, Saves
-from .status import LastStop
+from .farewell import Farewell
+from .pages import Saves
 
 
 @dataclass
 class HostStop:
     """Stops the host as `stop_action` says.
 
-    ``pages`` save first. ``still_due`` looks again (they, and the command before a stop, may take
-    their time). ``told`` makes the record of the stop, of the decision, what the pages saved and
-    who asked for it (None: idleness), and ``record`` keeps it. ``end_resources`` ends every kernel
+    By ``farewell`` the open pages save first, and a record is left. ``still_due`` looks again
+    (pages, and the command before a stop, may take their time). ``end_resources`` ends every kernel
     and terminal first, where the stop itself would not spare detached jobs (None: the stop ends the
     machine, or may be refused, and then nothing must have been lost). ``commands`` are those that
     it may run.
@@ -29,9 +27,7 @@ class HostStop:
 
     stop: ActionRunner
     still_due: Callable[[ResourceId], Awaitable[bool]]
-    pages: Pages
-    record: LastStops
-    told: Callable[[Decision, Saves, str | None], LastStop]
+    farewell: Farewell
     pre_stop: PreStop | None = None
     end_resources: Callable[[], Awaitable[None]] | None = None
     commands: tuple[RunCommand, ...] = ()
@@ -56,7 +52,7 @@ class HostStop:
         """Stop because a person asked for it: the command before still runs, and may put it off."""
 
         async def stop(decision: Decision) -> Outcome:
-            saves = await self.pages.saves()
+            saves = await self.farewell.pages.saves()
             return await self._prepare() or await self._stop(decision, saves, asked_by)
 
         return await self._once(stop, decision)
@@ -74,7 +70,7 @@ class HostStop:
             return outcome
 
     async def _stop_idle(self, decision: Decision) -> Outcome:
-        saves = await self.pages.saves()
+        saves = await self.farewell.pages.saves()
         put_off = await self._prepare()
         if put_off is not None:
             return put_off
@@ -93,17 +89,17 @@ class HostStop:
         return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
 
     async def _stop(self, decision: Decision, saves: Saves, asked_by: str | None) -> Outcome:
-        await self.record.write(self.told(decision, saves, asked_by))
+        await self.farewell.write(decision, saves, asked_by)
         try:
             if self.end_resources is not None:
                 await self.end_resources()
             outcome = await self.stop.apply(decision)
         except Exception:
-            await self.record.take_back()
+            await self.farewell.record.take_back()
             raise
         # Where the server ends meanwhile, this is never reached: the stop has come.
         if outcome.ok:
-            self.record.accepted()
+            self.farewell.record.accepted()
         else:
-            await self.record.take_back()
+            await self.farewell.record.take_back()
         return outcome

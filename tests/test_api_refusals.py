@@ -220,6 +220,7 @@ async def test_who_may_only_read_changes_nothing(api: Api, marker: Path) -> None
     assert api.state() == before
     may = (await api.ask("GET", "/status"))["may"]
     assert may == {"write": False, "stop": False, "administer": True}
+    assert all(one["locked"] for one in (await api.ask("GET", "/settings")).values())
 
 
 async def test_verbs_that_a_route_does_not_have_are_refused_and_named(
