@@ -312,10 +312,15 @@ async def test_a_page_learns_within_two_seconds_that_presence_moved_the_deadline
     began = loop.time()
     before = (await api.ask("GET", "/status"))["host"]["stops_in_seconds"]
     assert before < 58
-    looks = []
+    looks: list[Looked] = []
     on_look = api.service.culler.on_look
     assert on_look is not None
-    api.service.culler.on_look = lambda looked: (looks.append(looked), on_look(looked))[1]
+
+    def counted(looked: Looked) -> None:
+        looks.append(looked)
+        on_look(looked)
+
+    api.service.culler.on_look = counted
     for _ in range(20):
         await api.ask("POST", "/activity", {"presence": True})
     stops = None
