@@ -137,8 +137,8 @@ def test_a_fault_in_a_configuration_file_ends_the_start(server: Server) -> None:
     section = {"IdleCuller": {"timeout_minutes": "60"}}
     (server.config_dir / "jupyter_server_config.json").write_text(json.dumps(section))
     assert "timeout_minutes = '60'" in server.refusal()
-    section = {"IdleCullerr": {"timeout_minutes": 60}}
-    (server.config_dir / "jupyter_server_config.json").write_text(json.dumps(section))
+    misspelt = {"IdleCullerr": {"timeout_minutes": 60}}
+    (server.config_dir / "jupyter_server_config.json").write_text(json.dumps(misspelt))
     line = server.refusal()
     assert line == ("IdleCullerr.timeout_minutes: there is no such class; did you mean IdleCuller?")
 
