@@ -19,7 +19,16 @@ from ..core.model import (
     SourceFailure,
     Verdict,
 )
-from .form import JITTER_SECONDS, Cell, Sight, read_failure, read_id, read_policy, read_resource, read_sight
+from .form import (
+    JITTER_SECONDS,
+    Cell,
+    Sight,
+    read_failure,
+    read_id,
+    read_policy,
+    read_resource,
+    read_sight,
+)
 
 Entry = Mapping[str, Any]
 
@@ -48,7 +57,8 @@ class _Span:
                 if self.until is not None and now > self.until:
                     verdict, at = Verdict.IDLE, self.until
             elif at is not None and now > self.began:
-                at = min(now, self._came_to_rest(sight, now) if moving else self._settled(sight, at))
+                known = self._came_to_rest(sight, now) if moving else self._settled(sight, at)
+                at = min(now, known)
             yield Observation(
                 resource,
                 source,
