@@ -267,7 +267,7 @@ def test_a_wrong_or_missing_token_is_named(
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        (f"http://127.0.0.1:{free_port()}/", "connection refused"),
+        ("http://127.0.0.1:FREE/", "connection refused"),
         ("http://no-such-host.invalid/", "cannot be reached"),
         ("ftp://127.0.0.1/", "is no address of a server"),
         ("127.0.0.1:8888", "is no address of a server"),
@@ -276,6 +276,7 @@ def test_a_wrong_or_missing_token_is_named(
 )
 def test_an_address_that_does_not_answer_is_said_plainly(run: Run, url: str, word: str) -> None:
     """Exit code 1 and one line that names the address and what is wrong with it."""
+    url = url.replace("FREE", str(free_port()))
     code, out, err = run("status", "--url", url)
     assert (code, out) == (1, "")
     assert url in err
