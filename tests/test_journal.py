@@ -301,7 +301,8 @@ def test_two_servers_that_share_a_journal_lose_and_mix_nothing(
     assert skipped == 0
     for run, _ in told:
         numbers = [entry["n"] for entry in entries if entry["run"] == run]
-        assert numbers == list(range(300))[-len(numbers) :]
+        # On a busy machine one may write all before the other begins, and be rotated away.
+        assert numbers == list(range(300 - len(numbers), 300))
         if max_bytes > 1_000_000:
             assert len(numbers) == 300
     if max_bytes < 1_000_000:
