@@ -231,6 +231,7 @@ async def test_a_stopped_kernel_is_idle_since_its_last_evidence(world: Worlds) -
         tab = await here.connect(kernel_id)
         tab.execute("import time; time.sleep(600)")
         await until(lambda: here.active(kernel_id))
+        await tab.message("iopub", "execute_input")  # the last that it says before it sleeps
         evidence_at = await here.evidence_at(kernel_id)
         pid = here.manager.get_kernel(kernel_id).provisioner.pid
         os.kill(pid, signal.SIGSTOP)
