@@ -27,6 +27,7 @@ LONGEST_STEP_SECONDS = 60.0
 """What takes longer between two readings of the clock was a sleep of the machine, not our doing."""
 
 RESTART_PAUSE_SECONDS = 5.0
+CANCEL_AGAIN_SECONDS = 0.2
 _ENDS = frozenset({Action.CULL, Action.STOP})
 
 
@@ -96,9 +97,13 @@ class Culler:
         self._stopped = True
         if self._restart is not None:
             self._restart.cancel()
-        if self._task is not None:
+        # Before Python 3.12 asyncio.wait_for loses a cancellation that comes together with its
+        # answer: so it is told again.
+        while self._task is not None and not self._task.done():
             self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)  # what ended it was told of
         await self.actor.close()
         self.observer.close()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -156,6 +158,28 @@ async def test_what_the_end_of_the_server_cuts_short_is_recorded(
     ((recorded, outcome),) = records.outcomes
     assert recorded == decision
     assert (outcome.ok, outcome.detail) == (False, "the server ended meanwhile")
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_the_loop_ends_whatever_its_look_is_at(turns: int) -> None:
+    """Also when it is told to while an answer that it waited for is about to be handed to it."""
+    culler, _, _ = build(World())
+    reading = threading.Event()
+
+    def read() -> ProcessTable:
+        reading.wait(10)
+        return ProcessTable(0.0, 0, {})
+
+    culler.observer.read_table = read
+    culler.start()
+    await asyncio.sleep(0.05)
+    reading.set()
+    time.sleep(0.05)  # the answer is there, and the event loop has not seen it
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await asyncio.wait_for(culler.stop(), 10)
+    assert culler._task is not None
+    assert culler._task.done()
 
 
 async def test_what_the_end_of_the_server_prevents_is_recorded() -> None:
