@@ -85,7 +85,8 @@ test-live: $(STAMPS)/test
 .PHONY: test-214
 test-214: $(STAMPS)/test-214
 	@$(MAKE) have WHAT='$(PROGRAMS)'
-	$(PY_214) -m pytest tests -m js214 -p no:cacheprovider $(PYTEST_ARGS)
+	$(call once_more_alone,$(PY_214) -m pytest tests -m js214 -o cache_dir=.stamps/pytest-2.14, \
+		$(PYTEST_ARGS))
 
 ## test-browser: the tests in a real browser
 .PHONY: test-browser

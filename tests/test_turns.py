@@ -46,6 +46,7 @@ async def test_a_silent_cell_is_active_until_it_ends(world: Worlds) -> None:
         assert active.strength is Strength.OCCUPIED
         assert active.at is None
         assert active.detail.startswith("cell running for")
+        await tab.message("iopub", "execute_input", request)  # the last that it says before its end
         started_at = await here.evidence_at(kernel_id)
         await asyncio.sleep(0.7)
         assert await here.active(kernel_id)
