@@ -7,19 +7,18 @@ import json
 import logging
 import math
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from .journal.past import LONGEST_STOP_SECONDS
+from .private_file import replace_private_file
 from .status import LastStop
 
 _VERSION = 1
 _LARGEST_BYTES = 1 << 20
-STILL_HERE_SECONDS = 600.0
-"""A host that is still there so long after its stop was accepted was not stopped."""
 
 
 class LastStops:
@@ -78,7 +77,7 @@ class LastStops:
             await asyncio.gather(waiting, return_exceptions=True)
 
     async def _outlive(self) -> None:
-        await asyncio.sleep(STILL_HERE_SECONDS)
+        await asyncio.sleep(LONGEST_STOP_SECONDS)
         await self.take_back()
 
     async def _put(self) -> None:
@@ -143,13 +142,4 @@ def _replace(path: Path, stop: LastStop | None) -> None:
         return
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     text = json.dumps({"version": _VERSION, "stop": {**asdict(stop), "at": stop.at.isoformat()}})
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(fd, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_private_file(path, text)

@@ -275,7 +275,7 @@ async def test_a_host_that_outlives_its_stop_takes_the_record_back(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A command that succeeded and stopped nothing: the next start must not claim a stop."""
-    monkeypatch.setattr("jupyter_idle_culler.last_stop.STILL_HERE_SECONDS", 0.2)
+    monkeypatch.setattr("jupyter_idle_culler.last_stop.LONGEST_STOP_SECONDS", 0.2)
     assert (await api.ask("POST", "/stop"))["ok"]
     assert api.service.last_stops.path.exists()
     await until(lambda: not api.service.last_stops.path.exists())

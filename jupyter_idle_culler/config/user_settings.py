@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from ..errors import ConfigurationError, OutOfBounds
+from ..private_file import replace_private_file
 from .quantities import TEN_YEARS_MINUTES, why_no_number
 
 _FILE_VERSION = 1
@@ -157,13 +156,4 @@ def save_user_settings(path: Path, settings: UserSettings) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     text = json.dumps({"version": _FILE_VERSION, **settings.to_dict()}, indent=2) + "\n"
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    replace_private_file(path, text)

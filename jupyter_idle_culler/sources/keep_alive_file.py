@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.model import EVERYTHING, Kind, ResourceId
+from ..private_file import replace_private_file
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _VERSION = 1
@@ -83,7 +81,7 @@ class KeepAliveFile:
                 self.path.unlink(missing_ok=True)
                 return None
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._replace(json.dumps(document))
+            replace_private_file(self.path, json.dumps(document))
         except (OSError, ValueError) as error:
             return (
                 f"keep-alives will not survive a restart: {self.path} cannot be written ({error})"
@@ -121,17 +119,3 @@ class KeepAliveFile:
         if resource.kind not in (Kind.KERNEL, Kind.TERMINAL):
             resource = EVERYTHING
         return Stored(entry["id"], entry["owner"], entry["reason"], resource, left)
-
-    def _replace(self, text: str) -> None:
-        """Write beside it, then rename. A mkstemp file has mode 0600. Raises: OSError."""
-        fd, name = tempfile.mkstemp(prefix=f".{self.path.name}.", dir=self.path.parent)
-        try:
-            with os.fdopen(fd, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            Path(name).replace(self.path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
