@@ -27,7 +27,6 @@ LONGEST_STEP_SECONDS = 60.0
 """What takes longer between two readings of the clock was a sleep of the machine, not our doing."""
 
 RESTART_PAUSE_SECONDS = 5.0
-CANCEL_AGAIN_SECONDS = 0.2
 _ENDS = frozenset({Action.CULL, Action.STOP})
 
 
@@ -97,13 +96,9 @@ class Culler:
         self._stopped = True
         if self._restart is not None:
             self._restart.cancel()
-        # Before Python 3.12 asyncio.wait_for loses a cancellation that comes together with its
-        # answer: so it is told again.
-        while self._task is not None and not self._task.done():
-            self._task.cancel()
-            await asyncio.wait({self._task}, timeout=CANCEL_AGAIN_SECONDS)
         if self._task is not None:
-            await asyncio.gather(self._task, return_exceptions=True)  # what ended it was told of
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
         await self.actor.close()
         self.observer.close()
 
@@ -136,6 +131,7 @@ class Culler:
     async def step(self) -> None:
         """Look; where something is due, record it, look again, and begin what is still due."""
         due = self._due(await self.look())
+        self._heed_the_end()
         if not due:
             return
         if self.on_stop is not None and any(d.action is Action.STOP for d in due):
@@ -143,6 +139,7 @@ class Culler:
         try:
             await self.records.decided(due)
             again = {decision.resource: decision for decision in self._due(await self.look())}
+            self._heed_the_end()
         except asyncio.CancelledError:
             for decision in due:
                 await self.records.settled(decision, CUT_SHORT)
@@ -190,8 +187,17 @@ class Culler:
                 if self.on_warning is not None:
                     await self.on_warning(decision)
 
+    def _heed_the_end(self) -> None:
+        """Raise the cancellation that was lost, if one was.
+
+        Before Python 3.12 asyncio.wait_for loses one that comes together with its answer. Telling
+        the loop twice would cut off what it still records.
+        """
+        if self._stopped:
+            raise asyncio.CancelledError
+
     async def _run(self) -> None:
-        while True:
+        while not self._stopped:
             self._poked.clear()
             self.clock.expect(LONGEST_STEP_SECONDS)
             try:
@@ -201,8 +207,8 @@ class Culler:
                 self.log.exception("Idle culler: a look failed; nothing was culled by it.")
             else:
                 self.problem = None
-            pause = self.next_pause()
-            await self._sleep(pause)
+            self._heed_the_end()
+            await self._sleep(self.next_pause())
 
     async def _sleep(self, seconds: float) -> None:
         self.clock.expect(seconds)

@@ -205,6 +205,35 @@ async def test_what_the_end_of_the_server_prevents_is_recorded() -> None:
     ]
 
 
+async def test_the_end_waits_until_what_it_prevents_is_recorded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A disk that takes its time loses no outcome: the loop is not cut off while it records."""
+    world = World()
+    culler, _, records = build(world)
+    kernels = [ResourceId(Kind.KERNEL, "a"), ResourceId(Kind.KERNEL, "b")]
+    world.evidence = dict.fromkeys(kernels, world.now)
+    await culler.look()
+    world.looks = 0
+    world.now += 2 * TIMEOUT
+    world.host_evidence = world.now
+    settle = records.settled
+
+    async def settled_slowly(decision: Decision, outcome: Outcome) -> None:
+        await asyncio.sleep(0.4)
+        await settle(decision, outcome)
+
+    monkeypatch.setattr(records, "settled", settled_slowly)
+    second_look = asyncio.Event()
+    world.between = second_look.set
+    culler.start()
+    await second_look.wait()
+    await culler.stop()
+    assert [(d.resource, o.detail) for d, o in records.outcomes] == [
+        (kernel, "the server ended meanwhile") for kernel in kernels
+    ]
+
+
 class Races(RuleBasedStateMachine):
     """Kernels work at any moment, between the two looks too."""
 
