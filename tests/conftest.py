@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import hypothesis
 import pytest
+from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
+
+from .api_server import Api
+from .kernel_world import Worlds, kernel_world
 
 pytest_plugins = ("pytest_jupyter.jupyter_server",)
 
@@ -78,3 +84,23 @@ def jp_server_config() -> Config:
             }
         }
     )
+
+
+@pytest.fixture
+def api(
+    jp_serverapp: ServerApp,
+    http_server_client: object,
+    jp_http_port: int,
+    jp_asyncio_loop: asyncio.AbstractEventLoop,
+) -> Api:
+    """Give the API of a culler that runs in a server that listens (which its client sees to)."""
+    del http_server_client
+    api = Api(jp_serverapp, jp_http_port)
+    api.start(jp_asyncio_loop)
+    return api
+
+
+@pytest.fixture
+def world(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Worlds:
+    """Give a server with the source of kernels attached."""
+    return partial(kernel_world, jp_serverapp, jp_fetch, jp_ws_fetch)

@@ -8,7 +8,7 @@ import logging
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from jupyter_server.services.kernels.connection.base import (
@@ -234,6 +234,11 @@ class World:
         self.source.close()
 
 
+async def waits(here: World, kernel_id: str) -> bool:
+    """Tell whether the kernel is seen to wait at a prompt."""
+    return await here.active(kernel_id) is None and "prompt" in (await here.idle(kernel_id)).detail
+
+
 @asynccontextmanager
 async def kernel_world(app: Any, fetch: Any, ws_fetch: Any) -> AsyncIterator[World]:
     """Attach a source to a running server, as the extension does at its load."""
@@ -244,3 +249,7 @@ async def kernel_world(app: Any, fetch: Any, ws_fetch: Any) -> AsyncIterator[Wor
     finally:
         await world.end()
         await world.manager.shutdown_all(now=True)
+
+
+Worlds = Callable[[], AbstractAsyncContextManager[World]]
+"""What the fixture `world` gives: a world, opened and closed by the test."""

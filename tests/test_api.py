@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import time
 from dataclasses import replace
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_server.serverapp import ServerApp
 from openapi_spec_validator import validate
 from traitlets.config import Config
 
@@ -47,20 +45,6 @@ def jp_server_config(jp_server_config: Config, marker: Path) -> Config:
     config = merged(jp_server_config, **stopping(marker), timeout_minutes=90, min_timeout_minutes=5)
     config.ServerApp.identity_provider_class = NamedPeople
     return config
-
-
-@pytest.fixture
-def api(
-    jp_serverapp: ServerApp,
-    http_server_client: object,
-    jp_http_port: int,
-    jp_asyncio_loop: asyncio.AbstractEventLoop,
-) -> Api:
-    """Give the API of a culler that runs in a server that listens (which its client sees to)."""
-    del http_server_client
-    api = Api(jp_serverapp, jp_http_port)
-    api.start(jp_asyncio_loop)
-    return api
 
 
 def test_the_document_is_valid() -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
 from jupyter_idle_culler.status import LastStop
@@ -126,16 +124,8 @@ def jp_server_config(jp_server_config: Config, marker: Path) -> Config:
 
 
 @pytest.fixture
-def api(
-    jp_serverapp: ServerApp,
-    http_server_client: object,
-    jp_http_port: int,
-    jp_asyncio_loop: asyncio.AbstractEventLoop,
-) -> Api:
-    """Give the API of a culler that runs in a server that listens (which its client sees to)."""
-    del http_server_client
-    api = Api(jp_serverapp, jp_http_port)
-    api.start(jp_asyncio_loop)
+def api(api: Api) -> Api:
+    """Give the API, with a last stop to dismiss."""
     at = datetime(2026, 3, 1, tzinfo=timezone.utc)
     api.service.last_stops.loaded = LastStop(at, "idle", "a cell ran", 7200.0, None, "server")
     return api

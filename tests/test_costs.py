@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jupyter_server.serverapp import ServerApp
 from traitlets.config import Config
 
 from jupyter_idle_culler.cli.text import status_lines
@@ -264,20 +263,6 @@ def jp_server_config(jp_server_config: Config) -> Config:
         min_timeout_minutes=1,
         max_timeout_minutes=1,
     )
-
-
-@pytest.fixture
-def api(
-    jp_serverapp: ServerApp,
-    http_server_client: object,
-    jp_http_port: int,
-    jp_asyncio_loop: asyncio.AbstractEventLoop,
-) -> Api:
-    """Give the API of a culler that runs in a server that listens (which its client sees to)."""
-    del http_server_client
-    api = Api(jp_serverapp, jp_http_port)
-    api.start(jp_asyncio_loop)
-    return api
 
 
 async def test_the_status_has_the_figures_where_a_price_is_configured(api: Api) -> None:

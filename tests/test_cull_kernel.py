@@ -8,8 +8,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,25 +23,18 @@ from jupyter_idle_culler.actions.kernel_processes import KernelSession, SharedRe
 from jupyter_idle_culler.core.model import Action, Decision, Kind, ResourceId, Verdict
 from jupyter_idle_culler.sources.procfs import read_process, read_process_table
 
-from .kernel_world import Client, World, kernel_world, until
+from .kernel_world import Client, World, Worlds, until
 
 pytestmark = [
     pytest.mark.js214,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="processes are seen in /proc"),
 ]
-Worlds = Callable[[], AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
 def jp_server_config() -> Config:
     """Leave the extension off: the action under test is called by the test."""
     return Config({"ServerApp": {"jpserver_extensions": {"jupyter_idle_culler": False}}})
-
-
-@pytest.fixture
-def world(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Worlds:
-    """Give a server with the source attached."""
-    return partial(kernel_world, jp_serverapp, jp_fetch, jp_ws_fetch)
 
 
 @pytest.fixture

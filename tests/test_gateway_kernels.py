@@ -7,11 +7,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractAsyncContextManager
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jupyter_server.gateway.gateway_client import GatewayClient
@@ -20,9 +17,7 @@ from traitlets.config import Config
 from jupyter_idle_culler.actions.cull_kernel import end_kernel
 from jupyter_idle_culler.core.model import Verdict
 
-from .kernel_world import World, kernel_world, until
-
-Worlds = Callable[[], AbstractAsyncContextManager[World]]
+from .kernel_world import World, Worlds, until
 
 
 @pytest.fixture
@@ -69,12 +64,6 @@ def jp_server_config(gateway: tuple[str, subprocess.Popen[bytes]]) -> Iterator[C
         }
     )
     GatewayClient.clear_instance()
-
-
-@pytest.fixture
-def world(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Worlds:
-    """Give a server with the source attached."""
-    return partial(kernel_world, jp_serverapp, jp_fetch, jp_ws_fetch)
 
 
 async def test_a_remote_kernel_is_judged_by_its_reported_state(world: Worlds) -> None:

@@ -10,9 +10,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,22 +20,15 @@ from jupyter_idle_culler.core.model import Kind, ResourceId, Verdict
 from jupyter_idle_culler.sources.base import Look
 from jupyter_idle_culler.sources.kernels import KernelsSource
 
-from .kernel_world import World, kernel_world, until
+from .kernel_world import World, Worlds, until
 
 pytestmark = pytest.mark.js214
-Worlds = Callable[[], AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
 def jp_server_config() -> Config:
     """Leave the extension off: the source under test is attached by the test."""
     return Config({"ServerApp": {"jpserver_extensions": {"jupyter_idle_culler": False}}})
-
-
-@pytest.fixture
-def world(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Worlds:
-    """Give a server with the source attached."""
-    return partial(kernel_world, jp_serverapp, jp_fetch, jp_ws_fetch)
 
 
 def make_kernelspec(data_dir: Path, name: str, metadata: dict[str, Any]) -> None:

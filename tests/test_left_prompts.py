@@ -8,18 +8,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
 import pytest
 from traitlets.config import Config
 
-from .kernel_world import Client, World, kernel_world, until
+from .kernel_world import Client, World, Worlds, until, waits
 
 pytestmark = pytest.mark.js214
-Worlds = Callable[[], AbstractAsyncContextManager[World]]
 BOTH_CHANNELS = pytest.mark.parametrize("through_rest", [True, False], ids=["rest", "control"])
 
 
@@ -45,17 +41,6 @@ AWAIT = "import asyncio; await asyncio.sleep(600)"
 def jp_server_config() -> Config:
     """Leave the extension off: the source under test is attached by the test."""
     return Config({"ServerApp": {"jpserver_extensions": {"jupyter_idle_culler": False}}})
-
-
-@pytest.fixture
-def world(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Worlds:
-    """Give a server with the source attached."""
-    return partial(kernel_world, jp_serverapp, jp_fetch, jp_ws_fetch)
-
-
-async def waits(here: World, kernel_id: str) -> bool:
-    """Tell whether the kernel is seen to wait at a prompt."""
-    return await here.active(kernel_id) is None and "prompt" in (await here.idle(kernel_id)).detail
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="what a thread does is in /proc")

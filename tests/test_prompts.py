@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any
 
 import pytest
@@ -21,10 +18,9 @@ from jupyter_idle_culler.sources.prompts import (
     remove_prompt_watch,
 )
 
-from .kernel_world import V1, Client, World, kernel_world, until
+from .kernel_world import V1, Client, World, Worlds, until, waits
 
 pytestmark = pytest.mark.js214
-Worlds = Callable[[], AbstractAsyncContextManager[World]]
 BOTH_PROTOCOLS = pytest.mark.parametrize("protocol", [V1, None], ids=["v1", "json"])
 
 
@@ -34,20 +30,9 @@ def jp_server_config() -> Config:
     return Config({"ServerApp": {"jpserver_extensions": {"jupyter_idle_culler": False}}})
 
 
-@pytest.fixture
-def world(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Worlds:
-    """Give a server with the source attached."""
-    return partial(kernel_world, jp_serverapp, jp_fetch, jp_ws_fetch)
-
-
 def answer(tab: Client, text: str) -> None:
     """Answer the prompt that the tab got."""
     tab.send("input_reply", {"value": text, "status": "ok"}, "stdin")
-
-
-async def waits(here: World, kernel_id: str) -> bool:
-    """Tell whether the kernel is seen to wait at a prompt."""
-    return await here.active(kernel_id) is None and "prompt" in (await here.idle(kernel_id)).detail
 
 
 @BOTH_PROTOCOLS

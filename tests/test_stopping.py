@@ -36,20 +36,6 @@ def jp_server_config(jp_server_config: Config, marker: Path) -> Config:
     return merged(jp_server_config, stop_action="command", stop_command=["sh", "-c", script])
 
 
-@pytest.fixture
-def api(
-    jp_serverapp: ServerApp,
-    http_server_client: object,
-    jp_http_port: int,
-    jp_asyncio_loop: asyncio.AbstractEventLoop,
-) -> Api:
-    """Give the API of a culler that runs in a server that listens (which its client sees to)."""
-    del http_server_client
-    api = Api(jp_serverapp, jp_http_port)
-    api.start(jp_asyncio_loop)
-    return api
-
-
 class Page:
     """A page of the widget, as far as a stop is concerned: it hears events and answers."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from functools import partial
 from typing import Any
 
 import pytest
@@ -17,23 +15,16 @@ from jupyter_idle_culler.core.model import Strength
 from jupyter_idle_culler.sources.prompts import PromptWatch
 from jupyter_idle_culler.sources.turns import KernelTurns
 
-from .kernel_world import World, kernel_world, until
+from .kernel_world import World, Worlds, until
 
 pytestmark = pytest.mark.js214
 _TAIL = {"hist_access_type": "tail", "n": 1, "output": False, "raw": True}
-Worlds = Callable[[], AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture
 def jp_server_config() -> Config:
     """Leave the extension off: the source under test is attached by the test."""
     return Config({"ServerApp": {"jpserver_extensions": {"jupyter_idle_culler": False}}})
-
-
-@pytest.fixture
-def world(jp_serverapp: Any, jp_fetch: Any, jp_ws_fetch: Any) -> Worlds:
-    """Give a server with the source attached."""
-    return partial(kernel_world, jp_serverapp, jp_fetch, jp_ws_fetch)
 
 
 async def test_a_silent_cell_is_active_until_it_ends(world: Worlds) -> None:
