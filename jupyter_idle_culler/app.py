@@ -238,13 +238,7 @@ class IdleCullerApp(ExtensionApp):
         pre_stop = PreStop(before, chosen.pre_stop_failure) if chosen.pre_stop_command else None
         if chosen.stop_action == "command":
             stop = RunCommand(chosen.stop_command, self.log, name="stop_command")
-            return HostStop(
-                stop,
-                still_due,
-                self._farewell,
-                pre_stop,
-                commands=(before, stop),
-            )
+            return HostStop(stop, still_due, self._farewell, pre_stop, commands=(before, stop))
 
         async def end_resources() -> None:
             looked = await self._culler.look()
