@@ -182,7 +182,8 @@ export class Client implements IDisposable {
     const seconds = this.model.status?.next?.in_seconds ?? 0;
     const wait = this.model.left(seconds) * 1000 + AFTER_DEADLINE_MS;
     if (seconds > 0 && wait < 2 ** 31) {
-      this._afterDeadline = window.setTimeout(() => this._tryAgain(), wait);
+      // In a hidden page too: a warning that an event did not bring is for it as well.
+      this._afterDeadline = window.setTimeout(() => void this.refresh(), wait);
     }
   }
 

@@ -1,7 +1,7 @@
 /** The documents that are open in the application, and what is in front. */
 
 import { JupyterFrontEnd } from '@jupyterlab/application';
-import { DocumentRegistry, IDocumentWidget } from '@jupyterlab/docregistry';
+import { DocumentRegistry } from '@jupyterlab/docregistry';
 import { Widget } from '@lumino/widgets';
 
 import { ISavable } from './saving';
@@ -33,7 +33,7 @@ function widgetsIn(shell: JupyterFrontEnd.IShell, area: string): Widget[] {
 }
 
 function contextOf(widget: Widget): Context | null {
-  const { context } = widget as Partial<IDocumentWidget>;
+  const { context } = widget as Widget & { context?: Context };
   return context !== undefined &&
     typeof context.save === 'function' &&
     context.model !== undefined

@@ -119,17 +119,14 @@ export function boundText(
   return sentences.join(' ');
 }
 
-/** Return the plugin with the server's bounds in the help texts of its schema. */
+/** Return a schema with the server's bounds in its help texts; the one given stays as it is. */
 export function withBounds(
-  plugin: ISettingRegistry.IPlugin,
-  settings: Settings | null,
+  plain: ISettingRegistry.ISchema,
+  settings: Settings,
   wishes: ServerWishes,
   trans: TranslationBundle
-): ISettingRegistry.IPlugin {
-  if (settings === null) {
-    return plugin;
-  }
-  const schema = JSONExt.deepCopy(plugin.schema);
+): ISettingRegistry.ISchema {
+  const schema = JSONExt.deepCopy(plain);
   for (const [name, onServer] of Object.entries(ON_SERVER)) {
     const property = schema.properties?.[name];
     const setting = settings[onServer];
@@ -141,5 +138,5 @@ export function withBounds(
       }
     }
   }
-  return { ...plugin, schema };
+  return schema;
 }

@@ -24,10 +24,7 @@ export class SettingsLink {
     private readonly _preferences: Preferences,
     private readonly _trans: TranslationBundle
   ) {
-    _registry.transform(_id, {
-      fetch: plugin =>
-        withBounds(plugin, this._onServer, this._wishes, this._trans)
-    });
+    _registry.transform(_id, { fetch: plugin => this._transform(plugin) });
     _client.connected.connect(this._onConnected, this);
   }
 
@@ -41,6 +38,23 @@ export class SettingsLink {
     if (this._client.model.connection === 'ok') {
       this._onConnected();
     }
+  }
+
+  /** Put the bounds into the help texts, however often the registry asks for it. */
+  private _transform(
+    plugin: ISettingRegistry.IPlugin
+  ): ISettingRegistry.IPlugin {
+    this._schema ??= plugin.schema;
+    if (this._onServer === null) {
+      return plugin;
+    }
+    const schema = withBounds(
+      this._schema,
+      this._onServer,
+      this._wishes,
+      this._trans
+    );
+    return { ...plugin, schema };
   }
 
   private _read({ composite }: ISettingRegistry.ISettings): void {
@@ -113,6 +127,7 @@ export class SettingsLink {
     await this._registry.reload(this._id);
   }
 
+  private _schema: ISettingRegistry.ISchema | null = null;
   private _onServer: Settings | null = null;
   private _wishes: ServerWishes = {};
   private _isLoaded = false;

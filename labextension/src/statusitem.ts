@@ -27,8 +27,7 @@ export class StatusItem extends Widget {
     hourglassIcon.element({
       container: button.appendChild(document.createElement('span')),
       tag: 'span',
-      height: '14px',
-      width: '14px'
+      stylesheet: 'statusBar'
     });
     this._text = button.appendChild(document.createElement('span'));
     this._text.className = 'jp-IdleCuller-statusText';

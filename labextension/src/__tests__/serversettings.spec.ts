@@ -81,18 +81,15 @@ describe('Bounds', () => {
   });
 
   it('come into the help texts, and lock the field', () => {
-    const plugin = {
-      id: 'x:y',
-      schema: {
-        type: 'object',
-        properties: { timeoutMinutes: { description: 'Help.' } }
-      }
-    } as unknown as ISettingRegistry.IPlugin;
+    const schema = {
+      type: 'object',
+      properties: { timeoutMinutes: { description: 'Help.' } }
+    } as unknown as ISettingRegistry.ISchema;
     const onServer = { timeout_minutes: setting({ locked: true }) };
-    const shown = withBounds(plugin, onServer, {}, trans);
-    const property = shown.schema.properties?.timeoutMinutes;
+    const shown = withBounds(schema, onServer, {}, trans);
+    const property = shown.properties?.timeoutMinutes;
     expect(property?.description).toMatch(/^Help\. Locked/);
     expect(property?.readOnly).toBe(true);
-    expect(plugin.schema.properties?.timeoutMinutes.readOnly).toBeUndefined();
+    expect(schema.properties?.timeoutMinutes.readOnly).toBeUndefined();
   });
 });
