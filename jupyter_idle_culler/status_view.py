@@ -62,7 +62,8 @@ class StatusView:
                 shown = self._resource(decision, resources[decision.resource], now, utc)
                 if looked is not None and _waits(decision, looked):
                     waits = f"{shown.reason}, probably waiting for something elsewhere"
-                    shown = replace(shown, reason=waits)
+                    facts = {**shown.facts, "waits_elsewhere": True}
+                    shown = replace(shown, reason=waits, facts=facts)
                 by_kind[decision.resource.kind].append(shown)
         return view.Status(
             time=self.clock.utc_now(),

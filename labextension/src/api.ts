@@ -109,6 +109,8 @@ export interface ILastStop {
   stop_action: string;
   saved_documents: number;
   unsaved_documents: readonly string[];
+  /** How many open pages did not say in time what they saved. */
+  silent_pages: number;
   kernels: readonly string[];
   terminals: readonly string[];
 }

@@ -10,7 +10,10 @@ export function newPageId(): string {
   return UUID.uuid4();
 }
 
-/** Says once that the page is open, again after the server came back, and when it closes. */
+/**
+ * Says that the page is open, and when it closes. It says so again when the server came back or the
+ * page is looked at again: a server that was started anew knows no page.
+ */
 export class PagePresence implements IDisposable {
   constructor(
     private readonly _client: Client,
@@ -18,7 +21,7 @@ export class PagePresence implements IDisposable {
   ) {
     _client.connected.connect(this._open, this);
     window.addEventListener('pagehide', this._onHide);
-    window.addEventListener('pageshow', this._onShow);
+    document.addEventListener('visibilitychange', this._onVisibility);
   }
 
   get isDisposed(): boolean {
@@ -31,7 +34,7 @@ export class PagePresence implements IDisposable {
       this._isDisposed = true;
       this._client.connected.disconnect(this._open, this);
       window.removeEventListener('pagehide', this._onHide);
-      window.removeEventListener('pageshow', this._onShow);
+      document.removeEventListener('visibilitychange', this._onVisibility);
     }
   }
 
@@ -50,8 +53,8 @@ export class PagePresence implements IDisposable {
 
   private readonly _onHide = (): void => this._say(false);
 
-  private readonly _onShow = (event: PageTransitionEvent): void => {
-    if (event.persisted) {
+  private readonly _onVisibility = (): void => {
+    if (document.visibilityState === 'visible') {
       this._say(true);
     }
   };

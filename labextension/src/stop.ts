@@ -100,8 +100,7 @@ export class StopWatcher implements IDisposable {
   private async _onDecided(decision: IDecisionEvent): Promise<void> {
     const { model } = this._client;
     if (model.status?.dry_run) {
-      await this._answer({ saved: 0, failed: [] });
-      return;
+      return; // nothing is stopped, and nobody waits for an answer
     }
     const since = decision.idle_since;
     const seconds =
