@@ -10,6 +10,9 @@ import { IStop } from './model';
 import { StopWatcher } from './stop';
 import { factsOfStop, stoppedDetail, stoppedHeading } from './stopped';
 
+/** By then a dialog of the lab has been drawn. */
+const DRAWN_AFTER_MS = 200;
+
 /** Shows the overlay while the model says stopped, and keeps the lab's own dialog away. */
 export class StoppedOverlay implements IDisposable {
   constructor(
@@ -100,21 +103,18 @@ export class StoppedOverlay implements IDisposable {
     return button;
   }
 
-  /** The overlay said already why the server does not answer. */
+  /** The overlay said already why the server does not answer; it lies above that dialog. */
   private _onDialog(_: unknown, dialog: Dialog<unknown>): void {
-    if (this._client.model.stop?.stage !== 'stopped') {
-      return;
-    }
-    const header = dialog.node.querySelector('.jp-Dialog-header');
-    if (header?.textContent?.trim() === this._lostTitle) {
-      // Not before it has been launched, or there is nothing to refuse.
-      window.setTimeout(() => dialog.reject(), 0);
-    }
-  }
-
-  private _hide(): void {
-    this._widget?.dispose();
-    this._widget = null;
+    // Its title is drawn a moment after it was made.
+    window.setTimeout(() => {
+      const header = dialog.node.querySelector('.jp-Dialog-header');
+      if (
+        this._client.model.stop?.stage === 'stopped' &&
+        header?.textContent?.trim() === this._lostTitle
+      ) {
+        dialog.reject();
+      }
+    }, DRAWN_AFTER_MS);
   }
 
   /** The person wants to see the page, which goes on where the server is still there. */
