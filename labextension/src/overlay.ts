@@ -117,6 +117,11 @@ export class StoppedOverlay implements IDisposable {
     }, DRAWN_AFTER_MS);
   }
 
+  private _hide(): void {
+    this._widget?.dispose();
+    this._widget = null;
+  }
+
   /** The person wants to see the page, which goes on where the server is still there. */
   private _onClose(): void {
     this._isClosed = true;
