@@ -13,12 +13,7 @@ import { ICounts, IStatusEvent } from './events';
  * has not looked yet (503). `unreachable`: the server does not answer.
  */
 export type Connection =
-  | 'starting'
-  | 'ok'
-  | 'absent'
-  | 'forbidden'
-  | 'waiting'
-  | 'unreachable';
+  'starting' | 'ok' | 'absent' | 'forbidden' | 'waiting' | 'unreachable';
 
 /** The stop of the host, from the decision on. */
 export interface IStop {

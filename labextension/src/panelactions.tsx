@@ -46,9 +46,7 @@ function KeepAwake({ client, wishes, trans }: IPanelProps): JSX.Element {
               data-minutes={choice}
               disabled={isTooLong}
               aria-label={trans.__('Keep awake for %1', text)}
-              title={
-                isTooLong ? trans.__('Longer than your bound') : undefined
-              }
+              title={isTooLong ? trans.__('Longer than your bound') : undefined}
               onClick={() => void wishes.keepAwake(choice)}
             >
               {text}

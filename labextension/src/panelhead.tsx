@@ -126,7 +126,9 @@ export function PanelHead(props: IPanelProps): JSX.Element {
       <h2 title={line.title}>{hostSentence(model, model.status, trans)}</h2>
       {model.status.dry_run ? (
         <p className="jp-IdleCuller-dryRun">
-          {trans.__('Dry run: what falls due is announced, nothing is changed.')}
+          {trans.__(
+            'Dry run: what falls due is announced, nothing is changed.'
+          )}
         </p>
       ) : null}
       <Evidence {...props} />

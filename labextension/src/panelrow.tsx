@@ -65,14 +65,6 @@ export function PanelRow(props: IPanelProps & { row: IRow }): JSX.Element {
         {row.name}
       </span>
       <span className="jp-IdleCuller-rowState">{row.state}</span>
-      <span className="jp-IdleCuller-rowLeft">
-        {kept === null
-          ? row.left
-          : trans.__(
-              'kept until %1',
-              clockTime(client.model.moment(kept.ends_in_seconds))
-            )}
-      </span>
       <span className="jp-IdleCuller-rowDetail">
         {[row.belongsTo, row.evidence].filter(text => text !== '').join(' · ')}
       </span>
@@ -83,7 +75,17 @@ export function PanelRow(props: IPanelProps & { row: IRow }): JSX.Element {
           )}
         </span>
       ) : null}
-      <RowButtons {...props} />
+      <span className="jp-IdleCuller-rowEnd">
+        <span className="jp-IdleCuller-rowLeft">
+          {kept === null
+            ? row.left
+            : trans.__(
+                'kept until %1',
+                clockTime(client.model.moment(kept.ends_in_seconds))
+              )}
+        </span>
+        <RowButtons {...props} />
+      </span>
     </li>
   );
 }

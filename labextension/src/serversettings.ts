@@ -80,10 +80,7 @@ export function boundText(
 ): string {
   const inForce = minutesText(setting.value, trans);
   if (setting.locked) {
-    return trans.__(
-      'Locked by your administrator. In force: %1.',
-      inForce
-    );
+    return trans.__('Locked by your administrator. In force: %1.', inForce);
   }
   const { minimum, maximum } = setting;
   const sentences: string[] = [];

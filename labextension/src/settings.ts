@@ -113,10 +113,9 @@ export class SettingsLink {
     } catch (error) {
       const message = messageOf(error);
       this._preferences.setRefusal(message);
-      Notification.error(
-        this._trans.__('Idle culler settings: %1', message),
-        { autoClose: 10_000 }
-      );
+      Notification.error(this._trans.__('Idle culler settings: %1', message), {
+        autoClose: 10_000
+      });
       await this._registry.reload(this._id); // its help text says out of bounds
     }
     await this._client.refresh();

@@ -67,7 +67,11 @@ export class Warnings implements IDisposable {
     const moved = Math.abs(deadline - this._deadline) > SAME_DEADLINE_MS;
     this._deadline = deadline;
     const isLast = seconds <= LAST_CALL_SECONDS + 1;
-    if (this._stage === 'none' || moved || (isLast && this._stage === 'first')) {
+    if (
+      this._stage === 'none' ||
+      moved ||
+      (isLast && this._stage === 'first')
+    ) {
       this._warn(isLast ? 'last' : 'first');
     }
     window.clearTimeout(this._lastCall);

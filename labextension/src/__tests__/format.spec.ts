@@ -47,9 +47,7 @@ describe('A countdown', () => {
     seconds => {
       const wait = untilItReadsOtherwise(seconds) / 1000;
       const now = countdown(seconds, trans);
-      expect(countdown(seconds - wait, trans)).not.toBe(
-        seconds < 1 ? '' : now
-      );
+      expect(countdown(seconds - wait, trans)).not.toBe(seconds < 1 ? '' : now);
       if (wait > 0.01) {
         expect(countdown(seconds - (wait - 0.01), trans)).toBe(now);
       }

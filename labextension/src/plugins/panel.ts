@@ -18,11 +18,6 @@ const USUAL_MINUTES = 60;
 /** What the palette offers to keep awake for, in minutes. */
 const CHOICES = [15, 60, 240];
 
-/** Both shells can do this; the interface does not say so. */
-interface ICollapsible {
-  collapseRight?: () => void;
-}
-
 /** The panel in the right area, and the commands. */
 export const panelPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter_idle_culler:panel',
@@ -58,14 +53,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     commands.addCommand(CommandIDs.show, {
       label: trans.__('Show Idle Culler'),
       icon: args => (args.isPalette ? undefined : hourglassIcon),
-      execute: args => {
-        const { collapseRight } = shell as ICollapsible;
-        if (args.toggle && panel.isVisible && collapseRight !== undefined) {
-          collapseRight.call(shell);
-        } else {
-          shell.activateById(panel.id);
-        }
-      }
+      execute: () => shell.activateById(panel.id)
     });
     commands.addCommand(CommandIDs.keepWorking, {
       label: trans.__('Keep Working'),

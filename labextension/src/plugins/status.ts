@@ -28,7 +28,7 @@ export const statusPlugin: JupyterFrontEndPlugin<void> = {
     const trans = (translator ?? nullTranslator).load('jupyter_idle_culler');
     const item = new StatusItem(client, preferences, trans, () => {
       if (app.commands.hasCommand(CommandIDs.show)) {
-        void app.commands.execute(CommandIDs.show, { toggle: true });
+        void app.commands.execute(CommandIDs.show);
       }
     });
     if (statusBar === null) {
