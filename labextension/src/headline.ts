@@ -59,9 +59,8 @@ export function atWork(status: IStatus, trans: TranslationBundle): string {
   const terminals = status.terminals.filter(isActive);
   const known = new Set([...kernels, ...terminals].map(each => each.label));
   const others = status.host.active.filter(name => !known.has(name));
-  const names = [...known, ...others];
-  if (names.length === 1) {
-    return names[0];
+  if (kernels.length + terminals.length + others.length === 1) {
+    return [...known, ...others][0];
   }
   const parts: string[] = [];
   if (kernels.length > 0) {

@@ -68,6 +68,7 @@ export class StoppedOverlay implements IDisposable {
     box.className = 'jp-IdleCuller-stoppedBox';
     const heading = box.appendChild(document.createElement('h2'));
     heading.id = 'jp-IdleCuller-stoppedHeading';
+    heading.className = 'jp-IdleCuller-stoppedHeading';
     heading.textContent = stoppedHeading(facts, this._trans);
     const detail = box.appendChild(document.createElement('p'));
     detail.id = 'jp-IdleCuller-stoppedDetail';

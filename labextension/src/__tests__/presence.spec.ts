@@ -91,14 +91,9 @@ describe('Presence', () => {
 });
 
 describe('Interactions', () => {
-  /** Events that a browser made are trusted; those of a script cannot be made so. */
+  /** What a browser made is trusted; jsdom lets nobody make an event that is. */
   function trusted(type: string, members: Record<string, unknown> = {}): Event {
-    const event = new Event(type);
-    Object.defineProperty(event, 'isTrusted', { value: true });
-    for (const [name, value] of Object.entries(members)) {
-      Object.defineProperty(event, name, { value });
-    }
-    return event;
+    return { type, isTrusted: true, ...members } as unknown as Event;
   }
 
   let heard: number;
