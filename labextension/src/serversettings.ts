@@ -5,7 +5,6 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { JSONExt } from '@lumino/coreutils';
 
 import { ISetting, Settings } from './api';
-import { inWords } from './format';
 
 /** The settings of the lab that the server follows, and what it calls them. */
 export const ON_SERVER: Readonly<Record<string, string>> = {
@@ -54,10 +53,13 @@ export function unknownWishes(
   return unknown.length === 0 ? null : Object.fromEntries(unknown);
 }
 
+/** Return minutes as a person would type them: exact, for bounds are. */
 function minutesText(value: number | null, trans: TranslationBundle): string {
-  return value === null || value === 0
-    ? trans.__('never')
-    : inWords(value * 60, trans);
+  if (value === null || value === 0) {
+    return trans.__('never');
+  }
+  const exact = Number(value.toFixed(2));
+  return exact === 1 ? trans.__('1 minute') : trans.__('%1 minutes', exact);
 }
 
 /** Tell whether a wish lies outside of the bounds. 0 is never, the longest of all. */

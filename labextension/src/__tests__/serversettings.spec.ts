@@ -64,13 +64,19 @@ describe('Bounds', () => {
 
   it('are said, with what is in force', () => {
     expect(boundText(setting(), null, trans)).toBe(
-      'Your administrator allows 10 minutes to 2 h. In force: 60 minutes.'
+      'Your administrator allows 10 minutes to 120 minutes. In force: 60 minutes.'
     );
   });
 
   it('are said to whom wishes for more', () => {
     expect(boundText(setting(), 240, trans)).toMatch(
       /^Your 240 is out of bounds and not followed\. /
+    );
+  });
+
+  it('and what is in force are exact', () => {
+    expect(boundText(setting({ value: 1.5 }), null, trans)).toMatch(
+      /In force: 1\.5 minutes\.$/
     );
   });
 
