@@ -55,6 +55,7 @@ export class Client implements IDisposable {
     _services.emitted.connect(this._onEmission, this);
     _services.failed.connect(this._onFailure, this);
     document.addEventListener('visibilitychange', this._onVisibility);
+    document.addEventListener('resume', this._onVisibility);
     window.addEventListener('online', this._onOnline);
     window.addEventListener('pageshow', this._onVisibility);
   }
@@ -82,6 +83,7 @@ export class Client implements IDisposable {
     this._services.emitted.disconnect(this._onEmission, this);
     this._services.failed.disconnect(this._onFailure, this);
     document.removeEventListener('visibilitychange', this._onVisibility);
+    document.removeEventListener('resume', this._onVisibility);
     window.removeEventListener('online', this._onOnline);
     window.removeEventListener('pageshow', this._onVisibility);
     window.clearTimeout(this._retry);

@@ -54,11 +54,6 @@ export class StatusItem extends Widget {
     const { node } = this;
     this.setHidden(!this._preferences.value.showStatus);
     node.dataset.state = line.kind;
-    if (line.seconds === null) {
-      delete node.dataset.seconds;
-    } else {
-      node.dataset.seconds = String(Math.floor(line.seconds));
-    }
     if (this._text.textContent !== line.text) {
       this._text.textContent = line.text;
     }

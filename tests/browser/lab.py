@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-_NO_NEWS = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
+_NEWS = "@jupyterlab/apputils-extension:announcements"
+_WIDGET = "jupyter_idle_culler"
 
 
 @contextlib.contextmanager
@@ -38,23 +40,42 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
-def make_lab(home: Path, config: Mapping[str, Any]) -> LiveServer:
-    """Make a JupyterLab, not started yet, that saves by itself every few seconds.
+def make_lab(
+    home: Path,
+    config: Mapping[str, Any],
+    *,
+    widget: bool = True,
+    subcommand: str = "lab",
+    settings: Mapping[str, Any] | None = None,
+    server_config: Mapping[str, Any] | None = None,
+    env: Mapping[str, str] | None = None,
+    python: str = sys.executable,
+) -> LiveServer:
+    """Make a JupyterLab (or Notebook), not started yet, that saves by itself every few seconds.
 
-    ``config`` is `c.IdleCuller`. Its pages let scripts reach the application.
+    ``config`` is `c.IdleCuller`; ``settings`` are those of the lab, by plugin. Its pages let
+    scripts reach the application.
     """
     server = LiveServer(
         home,
         {"check_interval_seconds": 1, **config},
-        server_config={"LabApp": {"expose_app_in_browser": True}},
-        subcommand="lab",
+        server_config={
+            "LabApp": {"expose_app_in_browser": True},
+            "JupyterNotebookApp": {"expose_app_in_browser": True},
+            **(server_config or {}),
+        },
+        env=env,
+        subcommand=subcommand,
+        python=python,
     )
     autosave = {"autosave": True, "autosaveInterval": AUTOSAVE_SECONDS}
-    overrides = {"@jupyterlab/docmanager-extension:plugin": autosave}
+    overrides = {"@jupyterlab/docmanager-extension:plugin": autosave, **(settings or {})}
     labconfig = server.config_dir / "labconfig"
     labconfig.mkdir()
     (labconfig / "default_setting_overrides.json").write_text(json.dumps(overrides))
-    (labconfig / "page_config.json").write_text(json.dumps(_NO_NEWS))
+    disabled = {_NEWS: True} if widget else {_NEWS: True, _WIDGET: True}
+    page_config = {"disabledExtensions": disabled}
+    (labconfig / "page_config.json").write_text(json.dumps(page_config))
     return server
 
 

@@ -27,7 +27,7 @@ def main() -> None:
     """Open a notebook and a terminal, do nothing for a minute, then what may happen to a page."""
     phases: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as home, chromium() as browser:
-        server = make_lab(Path(home), {"timeout_minutes": 60, "stop_action": "none"})
+        server = make_lab(Path(home), {"timeout_minutes": 60, "stop_action": "none"}, widget=False)
         write_notebook(server, "idle.ipynb", "1 + 1")
         with server:
             tab = Tab(browser, server)

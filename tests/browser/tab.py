@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from playwright.sync_api import Browser, Locator
+from playwright.sync_api import Browser, BrowserContext, Error, Locator
 
 from tests.live.harness import TOKEN, LiveServer
 
@@ -21,6 +21,10 @@ _REMEMBER_SOCKETS = """
     };
 """
 _RESTORED = "() => window.jupyterapp && window.jupyterapp.restored.then(() => true)"
+_IS_RESTORED = """() => {
+    window.jupyterapp?.restored.then(() => { window.isRestored = true; });
+    return window.isRestored === true;
+}"""
 _EXECUTE = "async ([name, given]) => (await window.jupyterapp.commands.execute(name, given))?.id"
 _KERNEL = """id => {
     for (const widget of window.jupyterapp.shell.widgets('main')) {
@@ -38,17 +42,47 @@ _OPEN_PATHS = """() => !window.jupyterapp ? [] : Array.from(
 class Tab:
     """A tab with a lab of its own workspace, in a browser profile of its own."""
 
-    def __init__(self, browser: Browser, server: LiveServer) -> None:
-        self.context = browser.new_context(viewport={"width": 1100, "height": 800})
+    def __init__(
+        self,
+        browser: Browser,
+        server: LiveServer,
+        *,
+        path: str | None = None,
+        context: BrowserContext | None = None,
+        headers: dict[str, str] | None = None,
+        wait: bool = True,
+    ) -> None:
+        """Open it.
+
+        ``path`` None: a lab of its own workspace. ``context`` None: a browser profile of its own,
+        which sends the ``headers``. ``wait`` False: `ready` tells when it is there.
+        """
+        self.context = context or browser.new_context(
+            viewport={"width": 1100, "height": 800}, extra_http_headers=headers
+        )
         self.context.set_default_timeout(_CLICK_MS)
         self.context.add_init_script(_REMEMBER_SOCKETS)
         self.page = self.context.new_page()
         self.traffic = Traffic(self.page, server.url)
+        self.errors: list[str] = []
+        """Exceptions that nothing in the page caught."""
+        self.page.on("pageerror", lambda error: self.errors.append(f"{error}\n{error.stack}"))
         self.workspace = uuid.uuid4().hex[:8]
         self.page.goto(
-            f"{server.url}lab/workspaces/{self.workspace}?token={TOKEN}", timeout=_LOAD_MS
+            f"{server.url}{path or f'lab/workspaces/{self.workspace}'}?token={TOKEN}",
+            timeout=_LOAD_MS,
+            wait_until="load" if wait else "commit",
         )
-        self.page.wait_for_function(_RESTORED, timeout=_LOAD_MS)
+        if wait:
+            self.page.wait_for_function(_RESTORED, timeout=_LOAD_MS)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the application has come up, with what was open in it."""
+        try:
+            return bool(self.page.evaluate(_IS_RESTORED))
+        except Error:  # it is just being loaded
+            return False
 
     def close(self) -> None:
         """Close the tab."""
@@ -56,11 +90,11 @@ class Tab:
 
     def open(self, path: str) -> Document:
         """Open a document."""
-        return Document(self, self._execute("docmanager:open", path=path))
+        return Document(self, self.execute("docmanager:open", path=path))
 
     def open_terminal(self, name: str) -> Document:
         """Open a terminal that the server has."""
-        return Document(self, self._execute("terminal:open", name=name))
+        return Document(self, self.execute("terminal:open", name=name))
 
     def reload(self) -> None:
         """Reload the page, and do not wait for what it brings back."""
@@ -87,7 +121,8 @@ class Tab:
         self.context.set_offline(False)
         self.page.evaluate("() => window.sockets.forEach(socket => socket.close())")
 
-    def _execute(self, command: str, **given: Any) -> str:
+    def execute(self, command: str, **given: Any) -> str:
+        """Execute a command of the lab; return the id of the widget that comes of it."""
         return str(self.page.evaluate(_EXECUTE, [command, given]))
 
 
@@ -122,6 +157,11 @@ class Document:
         self.come_forward()
         self.find(".jp-Cell .cm-content").click()
         self.tab.page.keyboard.press("Shift+Enter")
+
+    def run_unseen(self) -> None:
+        """Run the first cell as a script does: no key is pressed, and nobody clicks."""
+        self.come_forward()
+        self.tab.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell')")
 
     def answer(self, text: str) -> None:
         """Answer a prompt of a cell."""

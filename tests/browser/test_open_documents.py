@@ -1,5 +1,6 @@
 """Documents that stand open in JupyterLab: rows K1, K3, K5, K6, T1, T4, U1, U2 of the truth table.
 
+The lab has no widget that reports a person, so what counts is what the lab itself sends.
 Each last evidence is between two instants of the test's own; what was decided, on which evidence
 and when, the journal says.
 """
@@ -58,7 +59,7 @@ def outcomes(
 ) -> Iterator[Outcomes]:
     """Run the scenarios side by side."""
     home = tmp_path_factory.mktemp("lab")
-    server = make_lab(home / "documents", {"stop_action": "none"})
+    server = make_lab(home / "documents", {"stop_action": "none"}, widget=False)
     write_kernelspec(server, "brief", {"cull_idle_timeout": BRIEF})
     with server:
         tab = Tab(browser, server)
@@ -68,7 +69,8 @@ def outcomes(
 
 def stopping_lab(world: World, name: str) -> LiveServer:
     """Make a lab whose host is stopped."""
-    return make_lab(world.home / name, {"warning_minutes": minutes(2), "stop_action": "server"})
+    config = {"warning_minutes": minutes(2), "stop_action": "server"}
+    return make_lab(world.home / name, config, widget=False)
 
 
 def limit(server: LiveServer) -> None:

@@ -273,9 +273,11 @@ class LiveServer:
                 start_new_session=True,
             )
         if wait:
-            wait_until(self._answers, f"the server; its log: {self.log_path}")
+            wait_until(lambda: self.answers, f"the server; its log: {self.log_path}")
 
-    def _answers(self) -> bool:
+    @property
+    def answers(self) -> bool:
+        """Whether the culler has looked once. An ended server fails the test."""
         if self.process is not None and self.process.poll() is not None:
             raise AssertionError("the server ended: " + self.log[-3000:])
         with contextlib.suppress(OSError, AssertionError):
