@@ -17,6 +17,8 @@ JOBS ?= 4
 
 VENV := .venv
 VENV_214 := .venv-2.14
+VENV_OLDEST := .venv-oldest
+VENV_NEWEST := .venv-newest
 PY := $(VENV)/bin/python
 PY_214 := $(VENV_214)/bin/python
 STAMPS := .stamps
@@ -46,6 +48,9 @@ JLPM := $(IN_VENV) jlpm
 NODE_FITS := node -e '[a, b] = process.versions.node.split(".").map(Number); \
 	process.exit((a == 20 && b >= 19) || (a == 22 && b >= 12) || a > 22 ? 0 : 1)'
 FRONT_END = package.json tsconfig.json $(shell find labextension -type f -not -path '*/__tests__/*')
+PACKAGE = pyproject.toml hatch_build.py install.json LICENSE README.md \
+	$(shell find jupyter_idle_culler jupyter-config -type f -not -name '*.pyc' \
+		-not -path jupyter_idle_culler/labextension/'*')
 
 SHELL_FILES = .ci/run $(shell git ls-files '*.sh')
 
@@ -102,9 +107,9 @@ test-214: $(STAMPS)/test-214
 
 ## test-browser: the tests in a real browser
 .PHONY: test-browser
-test-browser: $(STAMPS)/browser $(STAMPS)/front-end
+test-browser: $(STAMPS)/browser $(STAMPS)/front-end $(STAMPS)/versions
 	@$(MAKE) have WHAT='$(PROGRAMS) $(BROWSER_PROGRAMS)'
-	$(PY) -m pytest tests/browser $(PYTEST_ARGS)
+	$(call once_more_alone,$(PY) -m pytest tests/browser,$(PYTEST_ARGS))
 
 ## bench: every figure with its bound
 .PHONY: bench
@@ -138,7 +143,7 @@ build: $(STAMPS)/build $(STAMPS)/node-modules
 .PHONY: clean
 clean:
 	rm -rf node_modules .yarn lib jupyter_idle_culler/labextension
-	rm -rf $(VENV) $(VENV_214) $(STAMPS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_214) $(VENV_OLDEST) $(VENV_NEWEST) $(STAMPS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Programs that are missing are installed where that is ours to do; elsewhere their names are said.
@@ -212,4 +217,20 @@ $(STAMPS)/front-end: $(FRONT_END) $(STAMPS)/node-modules | $(STAMPS)/venv
 $(STAMPS)/test-214: pyproject.toml | $(STAMPS)/python
 	[ -x $(PY_214) ] || $(PYTHON) -m venv $(VENV_214)
 	$(PY_214) $(PIP_INSTALL) -e '.[test]' jupyter_server==2.14.2
+	@touch $@
+
+$(STAMPS)/wheel: $(PACKAGE) $(STAMPS)/front-end
+	rm -rf $(STAMPS)/wheels
+	$(IN_VENV) $(PY) -m pip wheel --quiet --no-deps --wheel-dir $(STAMPS)/wheels .
+	@touch $@
+
+# $(1): an environment with the wheel that users get, $(2): what else is in it. Most of what could be
+# compiled beforehand is never run.
+with_wheel = { [ -x $(1)/bin/python ] || $(PYTHON) -m venv $(1); } && \
+	$(1)/bin/python -m pip uninstall --quiet --yes jupyter_idle_culler && \
+	$(1)/bin/python $(PIP_INSTALL) --no-compile $(STAMPS)/wheels/*.whl ipykernel $(2)
+
+$(STAMPS)/versions: $(STAMPS)/wheel
+	$(call with_wheel,$(VENV_OLDEST),'jupyterlab==4.0.*' 'notebook==7.0.*' jupyter_server==2.14.2) & \
+	$(call with_wheel,$(VENV_NEWEST),'jupyterlab==4.*' 'notebook==7.*') && wait $$!
 	@touch $@
