@@ -113,7 +113,8 @@ test-browser: $(STAMPS)/browser $(STAMPS)/front-end $(STAMPS)/versions
 
 ## bench: every figure with its bound
 .PHONY: bench
-bench: $(STAMPS)/test
+bench: $(STAMPS)/browser $(STAMPS)/front-end
+	@$(MAKE) have WHAT='$(BROWSER_PROGRAMS)'
 	$(PY) -m bench $(ARGS)
 
 ## lint: ruff, mypy, shellcheck, shfmt, eslint, prettier, stylelint, tsc

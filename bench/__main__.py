@@ -9,15 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from . import crowd, decide, lateness, start_up, steady_cost
+from . import activation, crowd, decide, lateness, start_up, steady_cost, untouched_tab
 from .figures import Figure, in_unit, table
 
-GROUPS: dict[str, Callable[[bool], Iterator[Figure]]] = {
+GROUPS: dict[str, Callable[..., Iterator[Figure]]] = {
     "decide": decide.measure,
     "start-up": start_up.measure,
     "lateness": lateness.measure,
     "crowd": crowd.measure,
     "steady-cost": steady_cost.measure,
+    "activation": activation.measure,
+    "untouched-tab": untouched_tab.measure,
 }
 
 
@@ -27,7 +29,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     groups = ", ".join(GROUPS)
     parser.add_argument("name", nargs="*", help=f"a group of figures: {groups}; none: all")
     parser.add_argument("--quick", action="store_true", help="fewer samples")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=untouched_tab.SECONDS,
+        help="so long the untouched tab is watched (default %(default)g)",
+    )
     chosen = parser.parse_args(arguments)
+    more = {"untouched-tab": {"seconds": chosen.seconds}}
     for name in chosen.name:
         if name not in GROUPS:
             parser.error(f"there is no group {name!r}; there are {groups}")
@@ -37,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     figures: list[Figure] = []
     for name in chosen.name or GROUPS:
         began = time.monotonic()
-        for figure in GROUPS[name](chosen.quick):
+        for figure in GROUPS[name](chosen.quick, **more.get(name, {})):
             figures.append(figure)
             print(_line(figure), flush=True)
         print(f"({name}: {time.monotonic() - began:.0f} s)", flush=True)
