@@ -15,6 +15,7 @@ from tests.live.harness import TOKEN, LiveServer
 from tests.package_contents import BUNDLE_MAX_BYTES, PACKAGE
 
 from .figures import Figure
+from .pages import milliseconds_of
 
 _SAMPLE_MICROSECONDS = 100
 _FILES = "/lab/extensions/jupyter_idle_culler/"
@@ -96,17 +97,3 @@ def _task_milliseconds(session: CDPSession) -> float:
     metrics = session.send("Performance.getMetrics")["metrics"]
     seconds: float = next(one["value"] for one in metrics if one["name"] == "TaskDuration")
     return 1000 * seconds
-
-
-def milliseconds_of(profile: Mapping[str, Any], files: str) -> float:
-    """Return for how long a function of these files was on the stack, whatever it had called.
-
-    https://chromedevtools.github.io/devtools-protocol/tot/Profiler/#type-Profile
-    """
-    inside = set()
-    for node in profile["nodes"]:  # each stands before those that it called
-        if files in node["callFrame"]["url"] or node["id"] in inside:
-            inside |= {node["id"], *node.get("children", ())}
-    samples = zip(profile["samples"], [*profile["timeDeltas"][1:], 0], strict=True)
-    microseconds: int = sum(lasted for node, lasted in samples if node in inside)
-    return microseconds / 1000

@@ -18,16 +18,14 @@ from tests.browser.tab import Tab
 from tests.live.harness import LiveServer
 
 from .figures import Figure
+from .pages import beyond
 
-SECONDS = 300.0
 _SETTLING_SECONDS = 20.0
-_PHASES = 2
-"""Polls of the same pause need not fall into the same seconds."""
 _SAME_SECONDS = 0.5
 _NAMES = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?<=/workspaces/)[^/]+")
 
 
-def measure(quick: bool, seconds: float = SECONDS) -> Iterator[Figure]:
+def measure(quick: bool, seconds: float) -> Iterator[Figure]:
     """Let a notebook and a terminal stand open side by side in a plain lab and in one with it.
 
     The culler is on in both. Nothing falls due meanwhile, but its first minute ends.
@@ -70,17 +68,6 @@ def measure(quick: bool, seconds: float = SECONDS) -> Iterator[Figure]:
         "max",
         bound=0,
         compared="; ".join(touched),
-    )
-
-
-def beyond(plain: Counter[str], ours: Counter[str]) -> Counter[str]:
-    """Return what was sent that a plain lab did not send, or sent less often."""
-    return Counter(
-        {
-            kind: count - plain[kind]
-            for kind, count in ours.items()
-            if count > plain[kind] + (_PHASES if kind in plain else 0)
-        }
     )
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from bench import __main__ as bench
 from bench.crowd import as_felt
 from bench.figures import Figure, percentile, table
+from bench.pages import beyond, milliseconds_of
 
 
 def test_a_bound_that_is_kept_passes_and_one_that_is_missed_fails() -> None:
@@ -27,6 +30,31 @@ def test_a_stall_counts_for_all_who_would_have_waited() -> None:
     """A timer that came 3 ms late stands for those due 1 and 2 ms later, too."""
     assert as_felt([0.003]) == pytest.approx([0.003, 0.002, 0.001])
     assert as_felt([0.0005]) == [0.0005]
+
+
+def test_time_counts_where_a_function_of_ours_is_on_the_stack() -> None:
+    """What it calls counts, who called it does not, nor what else runs."""
+    urls = {1: "", 2: "lab.js", 3: "ours/a.js", 4: "lab.js", 5: "lab.js"}
+    calls = {1: [2, 5], 2: [3], 3: [4]}
+    nodes = [
+        {"id": number, "callFrame": {"url": url}, "children": calls.get(number, [])}
+        for number, url in urls.items()
+    ]
+    profile = {
+        "nodes": nodes,
+        "samples": [2, 3, 4, 5, 3],
+        "timeDeltas": [9000, 100, 200, 400, 800],
+    }
+    assert milliseconds_of(profile, "ours/") == pytest.approx(0.6)
+    assert milliseconds_of(profile, "theirs/") == 0
+
+
+def test_what_only_one_page_sends_is_beyond_the_other() -> None:
+    """A poll that another also does may come once or twice more, not more often."""
+    plain = Counter({"GET /api/kernels": 30})
+    assert beyond(plain, Counter({"GET /api/kernels": 32})) == {}
+    assert beyond(plain, Counter({"GET /api/kernels": 33})) == {"GET /api/kernels": 3}
+    assert beyond(plain, Counter({"GET /api/ours": 1})) == {"GET /api/ours": 1}
 
 
 def test_the_exit_code_says_whether_a_bound_was_missed(
