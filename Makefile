@@ -14,6 +14,7 @@ ARGS ?=
 TIMEOUT_IN_MINS ?=
 PYTEST_ARGS ?=
 JOBS ?= 4
+LIVE_JOBS ?= 3
 
 VENV := .venv
 VENV_214 := .venv-2.14
@@ -92,24 +93,31 @@ test-python: $(STAMPS)/test
 	$(call once_more_alone,$(PY) -m pytest tests --ignore=tests/live, \
 		-n $(JOBS) --dist=loadfile $(PYTEST_ARGS))
 
-## test-live: whole servers, each in a namespace of its own, and what becomes of them
+## test-live: whole servers, each in a namespace of its own, and their ends (LIVE_JOBS at a time)
 .PHONY: test-live
 test-live: $(STAMPS)/test
 	@$(MAKE) have WHAT='$(PROGRAMS)'
-	$(call once_more_alone,$(PY) -m pytest tests/live,$(PYTEST_ARGS))
+	$(call once_more_alone,$(PY) -m pytest tests/live, \
+		-n $(LIVE_JOBS) --dist=loadfile $(PYTEST_ARGS))
 
 ## test-214: the tests marked js214 on jupyter_server 2.14.2, the oldest supported
 .PHONY: test-214
 test-214: $(STAMPS)/test-214
 	@$(MAKE) have WHAT='$(PROGRAMS)'
 	$(call once_more_alone,$(PY_214) -m pytest tests -m js214 -o cache_dir=.stamps/pytest-2.14, \
-		$(PYTEST_ARGS))
+		-n $(LIVE_JOBS) --dist=loadfile $(PYTEST_ARGS))
 
 ## test-browser: the tests in a real browser
 .PHONY: test-browser
 test-browser: $(STAMPS)/browser $(STAMPS)/front-end $(STAMPS)/versions
 	@$(MAKE) have WHAT='$(PROGRAMS) $(BROWSER_PROGRAMS)'
 	$(call once_more_alone,$(PY) -m pytest tests/browser,$(PYTEST_ARGS))
+
+## pictures: take those of the README anew, as the browser tests see them
+.PHONY: pictures
+pictures: $(STAMPS)/browser $(STAMPS)/front-end
+	@$(MAKE) have WHAT='$(PROGRAMS) $(BROWSER_PROGRAMS)'
+	PICTURES=docs/images $(PY) -m pytest tests/browser/test_pictures.py
 
 ## bench: every figure with its bound
 .PHONY: bench

@@ -1,8 +1,6 @@
 /** What a person sets in the lab for the server to follow, within the administrator's bounds. */
 
-import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { JSONExt } from '@lumino/coreutils';
 
 import { ISetting, Settings } from './api';
 
@@ -116,26 +114,4 @@ export function boundText(
   }
   sentences.push(trans.__('In force: %1.', inForce));
   return sentences.join(' ');
-}
-
-/** Return a schema with the server's bounds in its help texts; the one given stays as it is. */
-export function withBounds(
-  plain: ISettingRegistry.ISchema,
-  settings: Settings,
-  wishes: ServerWishes,
-  trans: TranslationBundle
-): ISettingRegistry.ISchema {
-  const schema = JSONExt.deepCopy(plain);
-  for (const [name, onServer] of Object.entries(ON_SERVER)) {
-    const property = schema.properties?.[name];
-    const setting = settings[onServer];
-    if (property !== undefined && setting !== undefined) {
-      const said = boundText(setting, wishes[onServer] ?? null, trans);
-      property.description = `${property.description ?? ''} ${said}`.trim();
-      if (setting.locked) {
-        property.readOnly = true;
-      }
-    }
-  }
-  return schema;
 }

@@ -1,8 +1,9 @@
-/** Brings the lab's settings to the preferences and to the server, and its bounds back. */
+/** Brings the lab's settings to the preferences and to the server, and learns its bounds. */
 
 import { Notification } from '@jupyterlab/apputils';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { ISignal, Signal } from '@lumino/signaling';
 
 import { Settings } from './api';
 import { Client, messageOf } from './client';
@@ -11,8 +12,7 @@ import {
   changedWishes,
   ServerWishes,
   unknownWishes,
-  wishesOf,
-  withBounds
+  wishesOf
 } from './serversettings';
 
 /** Follows one person's settings for as long as the lab lives. */
@@ -24,8 +24,17 @@ export class SettingsLink {
     private readonly _preferences: Preferences,
     private readonly _trans: TranslationBundle
   ) {
-    _registry.transform(_id, { fetch: plugin => this._transform(plugin) });
     _client.connected.connect(this._onConnected, this);
+  }
+
+  /** Emitted when it is known anew what the server makes of the settings. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  /** What the server makes of the settings; null: not known yet. */
+  get onServer(): Settings | null {
+    return this._onServer;
   }
 
   /** Read the settings and follow them. Rejects where they cannot be read. */
@@ -38,23 +47,6 @@ export class SettingsLink {
     if (this._client.model.connection === 'ok') {
       this._onConnected();
     }
-  }
-
-  /** Put the bounds into the help texts, however often the registry asks for it. */
-  private _transform(
-    plugin: ISettingRegistry.IPlugin
-  ): ISettingRegistry.IPlugin {
-    this._schema ??= plugin.schema;
-    if (this._onServer === null) {
-      return plugin;
-    }
-    const schema = withBounds(
-      this._schema,
-      this._onServer,
-      this._wishes,
-      this._trans
-    );
-    return { ...plugin, schema };
   }
 
   private _read({ composite }: ISettingRegistry.ISettings): void {
@@ -90,9 +82,9 @@ export class SettingsLink {
   /** Learn the bounds, and tell a server that was started anew what it does not know. */
   private async _ask(): Promise<void> {
     try {
-      await this._take(await this._client.api.settings());
+      this._take(await this._client.api.settings());
     } catch {
-      return; // without bounds the help texts say nothing of them
+      return; // without bounds the form says nothing of them
     }
     const unknown =
       this._onServer && unknownWishes(this._wishes, this._onServer);
@@ -109,24 +101,24 @@ export class SettingsLink {
     try {
       const settings = await api.changeSettings(changes);
       this._preferences.setRefusal('');
-      await this._take(settings);
+      this._take(settings);
     } catch (error) {
       const message = messageOf(error);
-      this._preferences.setRefusal(message);
-      Notification.error(this._trans.__('Idle culler settings: %1', message), {
-        autoClose: 10_000
-      });
-      await this._registry.reload(this._id); // its help text says out of bounds
+      if (message !== this._preferences.refusal) {
+        this._preferences.setRefusal(message);
+        const said = this._trans.__('Idle culler settings: %1', message);
+        Notification.error(said, { autoClose: 10_000 });
+      }
     }
     await this._client.refresh();
   }
 
-  private async _take(settings: Settings): Promise<void> {
+  private _take(settings: Settings): void {
     this._onServer = settings;
-    await this._registry.reload(this._id);
+    this._changed.emit();
   }
 
-  private _schema: ISettingRegistry.ISchema | null = null;
+  private readonly _changed = new Signal<this, void>(this);
   private _onServer: Settings | null = null;
   private _wishes: ServerWishes = {};
   private _isLoaded = false;

@@ -3,6 +3,7 @@
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
+import { IResource } from './api';
 import { Client } from './client';
 import { IClock } from './clock';
 import { IDecisionEvent } from './events';
@@ -13,6 +14,17 @@ import { ISavable, ISaved, saveAll } from './saving';
 const PROBE_MS = 2000;
 /** Below so many seconds of idleness a stop was asked for, not due. */
 const ASKED_SECONDS = 1;
+
+/** So many culled kernels and terminals are remembered. */
+const REMEMBERED = 1000;
+
+/** A kernel or terminal that the culler ended. */
+interface IEnded {
+  kind: IDecisionEvent['kind'];
+  id: string;
+  /** On the wall clock, in milliseconds. */
+  at: number;
+}
 
 /** Watches for a stop, from its announcement to the silence after it. */
 export class StopWatcher implements IDisposable {
@@ -54,7 +66,7 @@ export class StopWatcher implements IDisposable {
 
   /** A person of this page has asked for the stop. */
   asked(): void {
-    this._begin(null);
+    this._begin(null, null);
     this._advance('stopping');
     this._probeSoon();
   }
@@ -77,6 +89,11 @@ export class StopWatcher implements IDisposable {
   }
 
   private _onDecision(_: unknown, decision: IDecisionEvent): void {
+    if (decision.action === 'cull' && decision.stage === 'done') {
+      const { kind, resource, time } = decision;
+      this._ended.push({ kind, id: resource, at: Date.parse(time) });
+      this._ended.splice(0, Math.max(0, this._ended.length - REMEMBERED));
+    }
     if (decision.action !== 'stop' || decision.kind !== 'host') {
       return;
     }
@@ -108,7 +125,7 @@ export class StopWatcher implements IDisposable {
         ? 0
         : (Date.parse(decision.time) - Date.parse(since)) / 1000;
     if (model.stop === null) {
-      this._begin(seconds < ASKED_SECONDS ? null : seconds);
+      this._begin(seconds < ASKED_SECONDS ? null : seconds, since);
     }
     await this._answer(await this.save());
     this._advance('stopping');
@@ -128,17 +145,31 @@ export class StopWatcher implements IDisposable {
     }
   }
 
-  private _begin(idleSeconds: number | null): void {
+  private _begin(idleSeconds: number | null, since: string | null): void {
     const { model } = this._client;
+    const { kernels = [], terminals = [] } = model.status ?? {};
     model.setStop({
       stage: 'saving',
       at: this._clock.wall(),
       idleSeconds,
-      kernels: model.status?.kernels.length ?? 0,
-      terminals: model.status?.terminals.length ?? 0,
+      kernels: this._count('kernel', kernels, since),
+      terminals: this._count('terminal', terminals, since),
       saved: 0,
       failed: []
     });
+  }
+
+  /** Count what goes with the stop, and what went before it for the same idleness. */
+  private _count(
+    kind: IDecisionEvent['kind'],
+    living: readonly IResource[],
+    since: string | null
+  ): number {
+    const from = since === null ? Infinity : Date.parse(since);
+    const ended = this._ended.filter(
+      each => each.kind === kind && each.at >= from
+    );
+    return new Set([...living, ...ended].map(each => each.id)).size;
   }
 
   private _advance(stage: IStop['stage']): void {
@@ -174,6 +205,7 @@ export class StopWatcher implements IDisposable {
   }
 
   private readonly _cameToNothing = new Signal<this, string>(this);
+  private readonly _ended: IEnded[] = [];
   private _saved = 0;
   private _failed: string[] = [];
   private _probe = 0;

@@ -14,6 +14,8 @@ import { Wishes } from './wishes';
 const LAST_CALL_SECONDS = 60;
 /** A deadline that moved by less is the same. */
 const SAME_DEADLINE_MS = 3000;
+/** The buttons of a notification are narrow: "1 h" stays together. */
+const NO_BREAK_SPACE = '\u00a0';
 /** What *Keep awake* of a warning asks for, where the administrator allows so much. */
 export const USUAL_MINUTES = 60;
 
@@ -113,7 +115,10 @@ export class Warnings implements IDisposable {
       const minutes = usualMinutes(bound);
       if (minutes !== null) {
         actions.push({
-          label: trans.__('Keep awake %1', span(minutes * 60, trans)),
+          label: trans.__(
+            'Keep awake %1',
+            span(minutes * 60, trans).replace(/ /g, NO_BREAK_SPACE)
+          ),
           displayType: 'default',
           callback: () => void this._wishes.keepAwake(minutes)
         });

@@ -161,7 +161,8 @@ class Document:
     def run_unseen(self) -> None:
         """Run the first cell as a script does: no key is pressed, and nobody clicks."""
         self.come_forward()
-        self.tab.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-cell')")
+        run = "() => { void window.jupyterapp.commands.execute('notebook:run-cell'); }"
+        self.tab.page.evaluate(run)
 
     def answer(self, text: str) -> None:
         """Answer a prompt of a cell."""

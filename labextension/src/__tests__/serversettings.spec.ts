@@ -1,4 +1,3 @@
-import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { nullTranslator } from '@jupyterlab/translation';
 
 import { ISetting } from '../api';
@@ -7,8 +6,7 @@ import {
   changedWishes,
   isOutOfBounds,
   unknownWishes,
-  wishesOf,
-  withBounds
+  wishesOf
 } from '../serversettings';
 
 const trans = nullTranslator.load('test');
@@ -84,18 +82,5 @@ describe('Bounds', () => {
     expect(boundText(setting({ locked: true }), null, trans)).toBe(
       'Locked by your administrator. In force: 60 minutes.'
     );
-  });
-
-  it('come into the help texts, and lock the field', () => {
-    const schema = {
-      type: 'object',
-      properties: { timeoutMinutes: { description: 'Help.' } }
-    } as unknown as ISettingRegistry.ISchema;
-    const onServer = { timeout_minutes: setting({ locked: true }) };
-    const shown = withBounds(schema, onServer, {}, trans);
-    const property = shown.properties?.timeoutMinutes;
-    expect(property?.description).toMatch(/^Help\. Locked/);
-    expect(property?.readOnly).toBe(true);
-    expect(schema.properties?.timeoutMinutes.readOnly).toBeUndefined();
   });
 });

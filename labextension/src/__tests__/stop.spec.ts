@@ -124,6 +124,17 @@ describe('A stop', () => {
     );
   });
 
+  it('tells of what was culled for the same idleness, once', async () => {
+    const culled = { action: 'cull', kind: 'kernel' } as const;
+    const before = { ...culled, time: '2026-01-15T16:00:00+00:00' };
+    emitted.emit(decision('done', { ...before, resource: 'long-gone' }));
+    emitted.emit(decision('done', { ...culled, resource: 'just-gone' }));
+    emitted.emit(decision('done', { ...culled, resource: kernel().id }));
+    emitted.emit(decision('decided'));
+    await settle();
+    expect(model.stop?.kernels).toBe(2);
+  });
+
   it('is what the silence after its announcement means', async () => {
     emitted.emit(decision('decided'));
     await settle();
