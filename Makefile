@@ -117,7 +117,7 @@ test-browser: $(STAMPS)/browser $(STAMPS)/front-end $(STAMPS)/versions
 .PHONY: pictures
 pictures: $(STAMPS)/browser $(STAMPS)/front-end
 	@$(MAKE) have WHAT='$(PROGRAMS) $(BROWSER_PROGRAMS)'
-	PICTURES=docs/images $(PY) -m pytest tests/browser/test_pictures.py
+	PICTURES=docs/images $(PY) -m pytest tests/browser/test_widget.py -k to_be_seen
 
 ## bench: every figure with its bound
 .PHONY: bench

@@ -40,6 +40,11 @@ def after(instant: float) -> Until:
     return Until(lambda: time.monotonic() >= instant, "a moment", float("inf"))
 
 
+def pause(seconds: float) -> Until:
+    """Wait so long from now on."""
+    return after(time.monotonic() + seconds)
+
+
 def side_by_side(scenario: Scenario) -> Callable[[Outcomes], None]:
     """Make a test of a scenario: its outcome is taken from the module's fixture ``outcomes``."""
 

@@ -17,7 +17,8 @@ from tests.live.harness import LiveServer
 from .contrast import low_contrasts
 from .lab import make_lab, write_notebook
 from .pages import answering, in_the_lab, started
-from .scenarios import Outcomes, Steps, Until, after, run_side_by_side, side_by_side
+from .pictures import take_pictures
+from .scenarios import Outcomes, Steps, Until, pause, run_side_by_side, side_by_side
 from .tab import Tab
 from .widget import Widget
 
@@ -103,7 +104,7 @@ def test_the_countdown_is_right(world: World) -> Steps:
         tab, widget = yield from in_the_lab(world.browser, server)
         yield Until(lambda: widget.says("countdown"), "the countdown")
         assert widget.status_item.is_visible()
-        yield after(time.monotonic() + 6)
+        yield pause(6)
 
         def asked() -> int:
             return len(tab.traffic.requests("GET", "/api/idle-culler/v1/status"))
@@ -111,7 +112,7 @@ def test_the_countdown_is_right(world: World) -> Steps:
         before = asked()
         for _ in range(8):
             assert widget.off(stops_in(server)) <= TOLERANCE, (widget.line, stops_in(server))
-            yield after(time.monotonic() + 1)
+            yield pause(1)
         assert asked() == before, "nothing has happened"
         line = widget.line
         assert line is not None
@@ -120,7 +121,7 @@ def test_the_countdown_is_right(world: World) -> Steps:
         moved = time.monotonic()
         yield Until(lambda: widget.off(4.9 * 60 - 1) <= TOLERANCE, "the moved deadline", 10)
         assert time.monotonic() - moved < TOLERANCE + 2
-        yield after(time.monotonic() + 2)
+        yield pause(2)
         assert widget.off(stops_in(server)) <= TOLERANCE, (widget.line, stops_in(server))
         assert not tab.errors
         tab.close()
@@ -201,7 +202,7 @@ def test_every_text_can_be_read_in_every_theme(world: World) -> Steps:
         is_on = f"""() => document.body.dataset.jpThemeName === '{theme}'
             && getComputedStyle(document.body).getPropertyValue('--jp-layout-color1') !== ''"""
         yield Until(lambda: tab.page.evaluate(is_on), theme)  # noqa: B023 - awaited here
-        yield after(time.monotonic() + 2)
+        yield pause(2)
         for state in ("countdown", "warning", "attention"):
             widget.status_item.evaluate("(node, state) => { node.dataset.state = state; }", state)
             low = low_contrasts(tab.page, '[class*="jp-IdleCuller"]', least)
@@ -263,6 +264,12 @@ def test_what_idle_time_costs_and_the_journal_are_shown(world: World) -> Steps:
 
 
 @side_by_side
+def test_status_bar_panel_and_warning_are_to_be_seen(world: World) -> Steps:
+    """Each is there, whole and of the size that a README can bear."""
+    yield from take_pictures(world.browser, world.home / "pictures")
+
+
+@side_by_side
 def test_a_lab_without_the_server_extension_works(world: World) -> Steps:
     """The widget says that the culler is not enabled here, asks once, and the lab works."""
     off = {"ServerApp": {"jpserver_extensions": {"jupyter_idle_culler": False}}}
@@ -283,7 +290,7 @@ def test_a_lab_without_the_server_extension_works(world: World) -> Steps:
         yield Until(lambda: notebook.kernel_id, "the kernel")
         notebook.run_cell()
         yield Until(lambda: notebook.shows(".jp-Cell-outputArea", "it works"), "the output")
-        yield after(time.monotonic() + 4)
+        yield pause(4)
         asked = [one for one in tab.traffic if "idle-culler" in one.path]
         assert len(asked) <= 2, "at the start, and as the panel was opened"
         assert not tab.errors
@@ -340,7 +347,7 @@ def test_who_may_only_look_is_offered_nothing_else(world: World) -> Steps:
         yield Until(lambda: widget.says("forbidden"), "the state")
         widget.open_panel()
         yield Until(lambda: widget.shows("You may not see the idle culler"), "the reason")
-        yield after(time.monotonic() + 3)
+        yield pause(3)
         assert len([one for one in tab.traffic if "idle-culler" in one.path]) <= 2
         assert not tab.errors
         assert tab.page.locator(".jp-Dialog").count() == 0
@@ -376,7 +383,7 @@ def test_notebook_7_has_it_in_the_top_bar(world: World) -> Steps:
         widget.status_item.click()
         row = widget.row(f"kernel:{kernel}")
         yield Until(lambda: row.count() == 1 and row.is_visible(), "its row")
-        assert "seven.ipynb" in (row.text_content() or "")
+        yield Until(lambda: "seven.ipynb" in (row.text_content() or ""), "its name", 20)
         tab.page.screenshot(path=world.home / "notebook-7.png")
         # From now on nobody does anything: a click is reported within a minute.
         settings = {"timeout_minutes": 2.2}

@@ -19,7 +19,7 @@ from tests.live.rows import LATENESS_SECONDS, entries, minutes, seen_of
 
 from .lab import make_lab, write_notebook
 from .pages import in_the_lab, started
-from .scenarios import EVERYBODY, Outcomes, Steps, Until, after, run_side_by_side, side_by_side
+from .scenarios import EVERYBODY, Outcomes, Steps, Until, pause, run_side_by_side, side_by_side
 from .tab import Document, Tab
 from .widget import Widget
 
@@ -218,7 +218,7 @@ def test_without_an_answer_it_stops_with_the_notebook_saved(world: World) -> Ste
         assert "Stopped at" in said, said
         assert "idle second" in said, said
         assert "Your notebooks were saved; 1 kernel was shut down." in said, said
-        yield after(time.monotonic() + 8)
+        yield pause(8)
         assert tab.page.get_by_text("Server Connection Error").count() == 0
         assert widget.toast(WARNED).count() == 0
         tab.page.screenshot(path=world.home / "stopped.png")
@@ -254,7 +254,7 @@ def test_the_next_start_explains_the_stop_once(world: World) -> Steps:
         assert "Last evidence:" in told, told
         yield Until(lambda: server.status()["last_stop"] is None, "the server to forget it", 10)
         second, other = yield from in_the_lab(world.browser, server)
-        yield after(time.monotonic() + 3)
+        yield pause(3)
         assert other.toast("Stopped at").count() == 0
         tab.close()
         second.close()
@@ -311,7 +311,7 @@ def test_keeping_one_kernel_keeps_that_one_only(world: World) -> Steps:
             lambda: entries(server, other, "cull", "outcome"), "the end of the other", TIMEOUT + 90
         )
         yield Until(lambda: widget.row(other).count() == 0, "its row to go", 10)
-        yield after(time.monotonic() + 3)
+        yield pause(3)
         assert server.kernel_ids() == {kept.removeprefix("kernel:")}
         widget.row(kept).locator(".jp-IdleCuller-cancel").click()
         yield Until(lambda: not server.status()["keep_alives"], "the end of the keep-alive", 10)
@@ -333,7 +333,7 @@ def test_a_killed_server_is_not_called_stopped(world: World) -> Steps:
         line = widget.line
         assert line is not None
         assert line.text == "Server does not answer"
-        yield after(time.monotonic() + 3)
+        yield pause(3)
         assert widget.overlay.count() == 0
         server.start(wait=False)
         yield started(server)
@@ -394,7 +394,7 @@ def test_presence_is_reported_once_a_minute_and_tells_nothing_else(world: World)
         assert first.content == {"presence": True, "resource": kernel}, first
         for _ in range(10):
             tab.page.keyboard.type("password")
-            yield after(time.monotonic() + 1)
+            yield pause(1)
         assert len(reports()) == 1
         (seen,) = seen_of(server, "host", "presence")
         assert seen["verdict"] == "active" or seen["age_seconds"] < 30, seen
@@ -402,7 +402,7 @@ def test_presence_is_reported_once_a_minute_and_tells_nothing_else(world: World)
         second = reports()[1]
         assert 58 <= second.at - first.at <= 70, (first, second)
         assert second.content == first.content
-        yield after(time.monotonic() + 5)
+        yield pause(5)
         assert len(reports()) == 2
         tab.close()
 
@@ -418,21 +418,21 @@ def test_after_its_timers_stood_still_the_countdown_is_right_at_once(world: Worl
         yield EVERYBODY
         limit(server, FROZEN_SECONDS + 250)
         yield Until(lambda: widget.off(stops_in(server)) <= TOLERANCE, "the shorter timeout")
-        yield after(time.monotonic() + 12)
+        yield pause(12)
         tab.page.evaluate(_NOTE_CHANGES)
         tab.page.evaluate(_LOOK_AWAY)
         debugger = tab.context.new_cdp_session(tab.page)
         debugger.send("Debugger.enable")
         debugger.send("Debugger.pause")
         frozen_at = time.time()
-        yield after(time.monotonic() + FROZEN_SECONDS - 5)
+        yield pause(FROZEN_SECONDS - 5)
         server.request("POST", "api/idle-culler/v1/activity", {})
-        yield after(time.monotonic() + 5)
+        yield pause(5)
         thawed_at = time.time()
         debugger.send("Debugger.resume")
         debugger.send("Debugger.disable")
         tab.page.evaluate(_LOOK_AGAIN)
-        yield after(time.monotonic() + 0.5)
+        yield pause(0.5)
         assert widget.off(stops_in(server)) <= TOLERANCE, (widget.line, stops_in(server))
         noted = tab.page.evaluate("() => window.notedAt")
         still = [at for at in noted if frozen_at + 1 < at / 1000 < thawed_at - 0.5]
