@@ -163,6 +163,7 @@ def test_a_cell_that_waits_keeps_its_kernel(server: LiveServer) -> None:
         is_kept(server, kernel.id, KEPT, "kernels", "cell running")
         shown = [one for one in server.explain()["status"]["kernels"] if one["id"] == kernel.id]
         assert "probably waiting for something elsewhere" in shown[0]["reason"], shown
+        assert shown[0]["facts"]["waits_elsewhere"] is True, shown
         server.request("DELETE", f"api/kernels/{kernel.id}")
 
 
