@@ -1,0 +1,1 @@
+"""What speaks to AWS: in a short-lived process of its own, so that the server never loads boto3."""

@@ -1,0 +1,404 @@
+"""The fault table: whatever AWS and the network do, at most one stop, and never silence.
+
+Each row speaks HTTP through a faulty proxy to the stand-in. Time-outs and pauses are shorter than
+those of the product; the order of things is the same. What follows the table has the real process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import time
+import types
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import botocore.endpoint
+import pytest
+
+from jupyter_idle_culler.aws import sagemaker
+from jupyter_idle_culler.aws.errand import Errand
+from jupyter_idle_culler.aws.sagemaker import Answer
+from jupyter_idle_culler.aws.target import APP, NOTEBOOK_INSTANCE, Target
+
+from .aws.faulty_proxy import AFTER, BEFORE, STOP, FaultyProxy
+from .aws.stand_in import CREDENTIALS, REGION, CredentialsServer, SageMakerStandIn
+
+HURRIED = """
+from jupyter_idle_culler.aws import sagemaker
+sagemaker.CONNECT_SECONDS, sagemaker.READ_SECONDS = 1.0, 0.7
+sagemaker._PAUSES = (0.05, 0.1)
+sagemaker.STOP_PAUSE_SECONDS = 0.05
+from jupyter_idle_culler.aws.child import main
+raise SystemExit(main())
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """Which fault befalls which phase, how often (None: always), and what must come of it.
+
+    ``code``: the fault that is told, empty: done. ``performed``: so many stops took place. ``says``
+    stands in what is told.
+    """
+
+    faults: Mapping[str, str]
+    code: str
+    performed: int = 0
+    times: int | None = None
+    says: str = ""
+
+    def __str__(self) -> str:
+        faults = "-and-".join(f"{fault}-{phase}" for phase, fault in self.faults.items())
+        return faults + (f"-{self.times}x" if self.times else "")
+
+
+STATEMENT = '"Effect": "Allow"'
+PREFLIGHT = [
+    Row({BEFORE: "throttle"}, "", times=1),
+    Row({BEFORE: "throttle"}, "throttled", says="fewer calls"),
+    Row({BEFORE: "too-many"}, "throttled"),
+    Row({BEFORE: "unavailable"}, "", times=1),
+    Row({BEFORE: "unavailable"}, "server-error"),
+    Row({BEFORE: "internal"}, "server-error"),
+    Row({BEFORE: "reset"}, "", times=1),
+    Row({BEFORE: "reset"}, "cut"),
+    Row({BEFORE: "hang"}, "no-answer", says="in time"),
+    Row({BEFORE: "delay"}, ""),
+    Row({BEFORE: "cut"}, "cut"),
+    Row({BEFORE: "truncate"}, "garbage", says="cut short"),
+    Row({BEFORE: "empty"}, "garbage"),
+    Row({BEFORE: "garbage"}, "garbage", says="proxy or captive portal"),
+    Row({BEFORE: "forbidden-page"}, "garbage", says="not the SageMaker API"),
+    Row({BEFORE: "denied"}, "denied", says=STATEMENT),
+    Row({BEFORE: "explicit-deny"}, "denied", says="explicitly"),
+    Row({BEFORE: "expired"}, "expired", says="renew"),
+    Row({BEFORE: "invalid-token"}, "invalid", says="~/.aws"),
+    Row({BEFORE: "clock"}, "clock", says="clock"),
+    Row({BEFORE: "not-found"}, "not-found", says="metadata file"),
+]
+STOPS = [
+    Row({BEFORE: "throttle"}, "throttled"),
+    Row({BEFORE: "internal"}, "server-error"),
+    Row({BEFORE: "reset"}, "cut"),
+    Row({BEFORE: "hang"}, "no-answer"),
+    Row({BEFORE: "truncate"}, "garbage"),
+    Row({BEFORE: "garbage"}, "garbage"),
+    Row({BEFORE: "expired"}, "expired"),
+    Row({BEFORE: "denied"}, "", 1, says="accepted"),
+    Row({BEFORE: "denied", STOP: "denied", AFTER: "denied"}, "denied", says=STATEMENT),
+    Row({BEFORE: "denied", STOP: "garbage", AFTER: "denied"}, "garbage"),
+    Row({BEFORE: "denied", STOP: "lose", AFTER: "denied"}, "cut", 1),
+    Row({STOP: "throttle"}, "", 1, times=1),
+    Row({STOP: "throttle"}, "throttled"),
+    Row({STOP: "internal"}, "server-error"),
+    Row({STOP: "unavailable"}, "server-error", times=1),
+    Row({STOP: "lose-and-500"}, "", 1),
+    Row({STOP: "reset"}, "cut"),
+    Row({STOP: "lose"}, "", 1, says="ing (after:"),
+    Row({STOP: "hang"}, "no-answer"),
+    Row({STOP: "lose-and-hang"}, "", 1),
+    Row({STOP: "delay"}, "", 1),
+    Row({STOP: "garbage"}, "garbage"),
+    Row({STOP: "bare"}, "garbage"),
+    Row({STOP: "empty"}, "not-stopping", says="still InService"),
+    Row({STOP: "forbidden-page"}, "garbage"),
+    Row({STOP: "denied"}, "denied", says=STATEMENT),
+    Row({STOP: "explicit-deny"}, "denied", says="explicitly"),
+    Row({STOP: "expired"}, "expired"),
+    Row({STOP: "not-found"}, "not-found"),
+    Row({AFTER: "throttle"}, "", 1),
+    Row({AFTER: "internal"}, "", 1, says="could not be seen"),
+    Row({AFTER: "reset"}, "", 1, says="could not be seen"),
+    Row({AFTER: "hang"}, "", 1, says="could not be seen"),
+    Row({AFTER: "truncate"}, "", 1, says="could not be seen"),
+    Row({AFTER: "garbage"}, "", 1),
+    Row({AFTER: "denied"}, "", 1),
+    Row({AFTER: "expired"}, "", 1),
+    Row({STOP: "lose", AFTER: "internal"}, "cut", 1, says="and then"),
+    Row({STOP: "lose-and-hang", AFTER: "garbage"}, "no-answer", 1),
+]
+_ELSEWHERE = 8
+"""Rows that are tests of their own below: credentials, region, route, boto3, the process itself."""
+
+
+def run(target: Target, wanted: str, longest_seconds: float = 60.0) -> Answer:
+    """Send one errand, as a process of its own."""
+
+    async def send() -> Answer:
+        errand = Errand(target, longest_seconds, HURRIED)
+        return await (errand.stop() if wanted == "stop" else errand.describe())
+
+    return asyncio.run(send())
+
+
+def _hurry(seconds: float) -> None:
+    time.sleep(min(seconds, 0.02))
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every pause and time-out in this process a short one."""
+    monkeypatch.setattr(sagemaker, "CONNECT_SECONDS", 1.0)
+    monkeypatch.setattr(sagemaker, "READ_SECONDS", 0.7)
+    monkeypatch.setattr(botocore.endpoint, "time", types.SimpleNamespace(sleep=_hurry))
+
+
+@contextlib.contextmanager
+def asking(target: Target) -> Iterator[sagemaker.SageMaker]:
+    """Ask from this process, with what the environment says now."""
+    asked = sagemaker.SageMaker(target, _hurry)
+    try:
+        yield asked
+    finally:
+        asked.close()
+
+
+def made(stand_in: SageMakerStandIn, kind: str) -> Target:
+    """Create a thing to stop."""
+    if kind == NOTEBOOK_INSTANCE:
+        arn = stand_in.add_notebook("My-Notebook")
+        return Target(kind, {"NotebookInstanceName": "My-Notebook"}, REGION, arn)
+    arn = stand_in.add_app("d-abc123", "JupyterLab", space="my-space")
+    parameters = {"DomainId": "d-abc123", "SpaceName": "my-space"}
+    return Target(kind, {**parameters, "AppType": "JupyterLab", "AppName": "default"}, REGION, arn)
+
+
+def kind_of(row: Row) -> str:
+    """Take both kinds in turn."""
+    return (NOTEBOOK_INSTANCE, APP)[(PREFLIGHT + STOPS).index(row) % 2]
+
+
+@pytest.fixture(autouse=True)
+def credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every process in, unless a test takes that away."""
+    for name, value in CREDENTIALS.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("row", PREFLIGHT, ids=str)
+def test_what_keeps_a_preflight_from_seeing_is_told(
+    row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A describe is retried where that helps; what stays is told apart, with what would mend it."""
+    with SageMakerStandIn() as stand_in, FaultyProxy(stand_in.url, row.faults, row.times) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", proxy.url)
+        with asking(made(stand_in, kind_of(row))) as asked:
+            answer = asked.describe()
+        assert answer.fault == row.code, answer
+        assert row.says in f"{answer.detail} {answer.mend}"
+        assert answer.detail
+        assert proxy.befallen, "the fault did not happen"
+        assert not stand_in.stops()
+        assert not stand_in.problems
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("row", STOPS, ids=str)
+def test_a_stop_takes_place_at_most_once_and_never_fails_silently(
+    row: Row, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After any fault the next try finds out what is; in the end exactly one stop took place, and
+    none was ever asked of something that was stopping already."""
+    with SageMakerStandIn() as stand_in, FaultyProxy(stand_in.url, row.faults, row.times) as proxy:
+        target = made(stand_in, kind_of(row))
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", proxy.url)
+        with asking(target) as asked:
+            answer = asked.stop()
+        assert answer.fault == row.code, answer
+        assert row.says in f"{answer.detail} {answer.mend}", answer
+        assert answer.detail
+        assert proxy.befallen, "the fault did not happen"
+        assert [call.code for call in stand_in.stops()] == [""] * row.performed
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        with asking(target) as asked:
+            again = asked.stop()
+        assert not again.fault, again
+        assert [call.code for call in stand_in.stops()] == [""]
+        assert stand_in.status_of(target.arn) in ("Stopping", "Deleting")
+        assert not stand_in.problems
+
+
+def test_without_credentials_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No credentials: nothing is sent, and where they may be is said."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        answer = run(made(stand_in, APP), "stop")
+        assert answer.fault == "no-credentials", answer
+        assert "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI" in answer.mend
+        assert not stand_in.calls
+
+
+def test_a_credentials_server_that_hangs_is_waited_for_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A space's credentials come from a server: while it hangs, the errand ends by its limit."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", "/nonexistent")
+    with socket.create_server(("127.0.0.1", 0)) as silent, SageMakerStandIn() as stand_in:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/credentials"
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        answer = run(made(stand_in, APP), "stop", longest_seconds=3.0)
+        assert answer.fault == "unexpected", answer
+        assert "3 s" in answer.detail
+        assert not stand_in.calls
+
+
+def test_the_credentials_of_a_space_come_from_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS_CONTAINER_CREDENTIALS_…: they are fetched, with their token, and signed with."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with SageMakerStandIn() as stand_in, CredentialsServer() as credentials:
+        stand_in.token = credentials.token
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", credentials.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        answer = run(made(stand_in, APP), "stop")
+        assert not answer.fault, answer
+        assert len(stand_in.stops()) == 1
+        assert not stand_in.problems
+
+
+def test_modules_in_the_working_directory_are_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A boto3.py, or a json.py, where the server works is the user's, and not run."""
+    for name in ("boto3", "json", "typing", "jupyter_idle_culler"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    monkeypatch.chdir(tmp_path)
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        target = made(stand_in, APP)
+
+        async def send() -> Answer:
+            return await Errand(target).describe()
+
+        assert not asyncio.run(send()).fault
+
+
+def test_without_a_region_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The region is in the ARN; where there is none, no configuration may be guessed."""
+    monkeypatch.setenv("HOME", "/nonexistent")
+    with SageMakerStandIn() as stand_in:
+        target = made(stand_in, APP)._replace(region="")
+        answer = run(target, "describe")
+        assert answer.fault == "no-region", answer
+        assert "AWS_REGION" in answer.mend
+
+
+def test_no_route_is_told_apart_from_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing listens there: the ways to the API are said, and no policy is."""
+    with socket.socket() as unused, SageMakerStandIn() as stand_in:
+        unused.bind(("127.0.0.1", 0))
+        monkeypatch.setenv(
+            "AWS_ENDPOINT_URL_SAGEMAKER", f"http://127.0.0.1:{unused.getsockname()[1]}"
+        )
+        answer = run(made(stand_in, NOTEBOOK_INSTANCE), "stop")
+        assert answer.fault == "no-route", answer
+        for way in ("internet", "NAT", f"com.amazonaws.{REGION}.sagemaker.api"):
+            assert way in answer.mend
+        assert STATEMENT not in answer.mend
+
+
+def test_without_boto3_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment without boto3: what to install is said."""
+    with SageMakerStandIn() as stand_in:
+        target = made(stand_in, APP)
+
+        async def send() -> Answer:
+            program = "import sys\nsys.modules['boto3'] = None\n" + HURRIED
+            return await Errand(target, program=program).stop()
+
+        answer = asyncio.run(send())
+        assert answer.fault == "no-boto3", answer
+        assert "pip install boto3" in answer.mend
+
+
+@pytest.mark.parametrize(
+    ("program", "says"),
+    [
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "code -9"),
+        ("raise RuntimeError('broken')", "RuntimeError: broken"),
+        ("print('no answer')", "code 0"),
+    ],
+)
+def test_a_process_that_ends_without_an_answer_is_a_failure(program: str, says: str) -> None:
+    """Killed, broken, or saying something else: told, with the last that it said."""
+
+    async def send() -> Answer:
+        target = Target(NOTEBOOK_INSTANCE, {"NotebookInstanceName": "n"}, REGION, "arn")
+        return await Errand(target, program=program).stop()
+
+    answer = asyncio.run(send())
+    assert answer.fault == "unexpected"
+    assert says in answer.detail
+
+
+def test_two_who_stop_at_once_stop_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The deadline and a person's "stop now" fall together: one call goes out."""
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        target = made(stand_in, APP)
+
+        async def send() -> tuple[Answer, Answer]:
+            errand = Errand(target, program=HURRIED)
+            return await asyncio.gather(errand.stop(), errand.stop())
+
+        first, second = asyncio.run(send())
+        assert not first.fault
+        assert "Deleting already" in second.detail
+        assert len(stand_in.stops()) == 1
+
+
+def test_a_thing_that_is_no_more_in_service_is_not_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Only what is InService is stopped; another state is told, or means that it stops already."""
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        target = made(stand_in, NOTEBOOK_INSTANCE)
+        for status, fault in (("Updating", "not-running"), ("Stopping", ""), ("Stopped", "")):
+            stand_in.set_status(target.arn, status)
+            assert run(target, "stop").fault == fault
+        assert not stand_in.stops()
+
+
+def test_one_that_is_ready_and_not_needed_goes_away_without_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was made ready asks nothing, ends when it is let go, and is made ready again."""
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+
+        async def prepare() -> Answer:
+            errand = Errand(made(stand_in, APP), program=HURRIED)
+            await errand.make_ready()
+            pid = errand.pid
+            assert pid is not None
+            await errand.make_ready()
+            assert errand.pid == pid
+            await errand.stand_down()
+            assert errand.pid is None
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+            await errand.make_ready()
+            return await errand.stop()
+
+        assert not asyncio.run(prepare()).fault
+        assert [call.operation for call in stand_in.calls][:2] == ["DescribeApp", "DeleteApp"]
+
+
+def test_the_count_of_faults(capsys: pytest.CaptureFixture[str]) -> None:
+    """How many faults the table has is printed: at least twenty."""
+    count = len(PREFLIGHT) + len(STOPS) + _ELSEWHERE
+    with capsys.disabled():
+        print(f"\nfault table: {count} faults at preflight, before, at and after a stop")
+    assert count >= 20
