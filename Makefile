@@ -88,7 +88,7 @@ test-ts: $(STAMPS)/node-modules
 
 ## test-python: the Python suite on the newest jupyter_server, all but whole servers (JOBS at a time)
 .PHONY: test-python
-test-python: $(STAMPS)/test
+test-python: $(STAMPS)/test $(STAMPS)/policies
 	@$(MAKE) have WHAT='$(PROGRAMS)'
 	$(call once_more_alone,$(PY) -m pytest tests --ignore=tests/live, \
 		-n $(JOBS) --dist=loadfile $(PYTEST_ARGS))
@@ -152,7 +152,8 @@ build: $(STAMPS)/build $(STAMPS)/node-modules
 .PHONY: clean
 clean:
 	rm -rf node_modules .yarn lib jupyter_idle_culler/labextension
-	rm -rf $(VENV) $(VENV_214) $(VENV_OLDEST) $(VENV_NEWEST) $(STAMPS) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_214) $(VENV_OLDEST) $(VENV_NEWEST) $(STAMPS) .policy-evaluator dist build \
+		.pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Programs that are missing are installed where that is ours to do; elsewhere their names are said.
@@ -195,6 +196,11 @@ $(STAMPS)/run: pyproject.toml | $(STAMPS)/venv
 
 $(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
 	$(PY) $(PIP_INSTALL) -e '.[test]'
+	@touch $@
+
+# An evaluator of IAM policies: one module of a package that pins its own botocore, so it lies apart.
+$(STAMPS)/policies: | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) --no-deps --upgrade --target .policy-evaluator ministack==1.5.33
 	@touch $@
 
 $(STAMPS)/browser: pyproject.toml | $(STAMPS)/venv
