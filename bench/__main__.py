@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from . import crowd, decide, lateness, start_up, steady_cost
+from . import aws_calls, crowd, decide, lateness, start_up, steady_cost
 from .figures import Figure, in_unit, table
 
 
@@ -34,6 +34,7 @@ GROUPS: dict[str, Callable[..., Iterator[Figure]]] = {
     "steady-cost": steady_cost.measure,
     "activation": _activation,
     "untouched-tab": _untouched_tab,
+    "aws": aws_calls.measure,
 }
 
 

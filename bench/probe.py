@@ -2,6 +2,7 @@
 
 ``GET bench/state``: imported modules, and what the culler did. ``POST bench/lag`` measures the
 event loop for some seconds: a timer each millisecond, and by how much it came late.
+``POST bench/preflight`` asks AWS as at the start of a server.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
 def _load_jupyter_server_extension(serverapp: Any) -> None:
     settings = serverapp.web_app.settings
     settings["bench_observed"] = Observed()
-    routes = {"state": StateHandler, "attach": AttachHandler, "lag": LagHandler}
+    routes = {
+        "state": StateHandler,
+        "attach": AttachHandler,
+        "lag": LagHandler,
+        "preflight": PreflightHandler,
+    }
     serverapp.web_app.add_handlers(
         ".*$",
         [
@@ -109,6 +115,16 @@ class AttachHandler(_Handler):
             culler.check_interval_seconds = interval
             culler.poke()
         self.finish("{}")
+
+
+class PreflightHandler(_Handler):
+    """What the culler asks of AWS before its first deadline."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Ask it now."""
+        report = await self.settings["idle_culler"].preflight.once()
+        self.finish(json.dumps({"ready": report.ready, "found": report.found}))
 
 
 class LagHandler(_Handler):

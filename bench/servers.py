@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -76,6 +77,7 @@ class Server:
     """One server. ``culler`` None: a plain one; else `c.IdleCuller`. Use it as a context manager.
 
     ``sleepers`` are processes of the same user beside it. ``many_kernels``: more than some dozens.
+    ``env`` is added to its environment.
     """
 
     def __init__(
@@ -84,13 +86,14 @@ class Server:
         *,
         sleepers: int = 0,
         many_kernels: bool = False,
+        env: Mapping[str, str] | None = None,
     ) -> None:
         self.has_culler = culler is not None
         self.home = Path(tempfile.mkdtemp(prefix="bench-"))
         self.notes = self.home / "notes"
         self.port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
-        self._local: http.client.HTTPConnection | None = None
+        self._local = threading.local()
         self._pid: int | None = None
         for name in ("config", "data/kernels/light", "work", "notes"):
             (self.home / name).mkdir(parents=True)
@@ -135,6 +138,7 @@ class Server:
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
             "BENCH_KERNEL_NOTES": str(self.notes),
             "SLEEPERS": str(sleepers),
+            **(env or {}),
         }
 
     def __enter__(self) -> Server:
@@ -184,8 +188,9 @@ class Server:
 
     def close(self) -> None:
         """End the server and everything in its namespace; remove what it wrote."""
-        if self._local is not None:
-            self._local.close()
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            connection.close()
         if self._process is not None:
             self._process.terminate()
             try:
@@ -227,21 +232,23 @@ class Server:
         return sum(int(words[1]) for words in private) / 1024
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        """Send a request over a connection that is kept; return the JSON answer."""
-        if self._local is None:
-            self._local = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        """Send a request over a connection that each thread keeps; return the JSON answer."""
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+            self._local.connection = connection
         try:
-            self._local.request(
+            connection.request(
                 method,
                 f"/{path}",
                 None if body is None else json.dumps(body),
                 {"Authorization": f"token {TOKEN}"},
             )
-            response = self._local.getresponse()
+            response = connection.getresponse()
             text = response.read()
         except (OSError, http.client.HTTPException):
-            self._local.close()
-            self._local = None
+            connection.close()
+            self._local.connection = None
             raise
         if response.status >= 400:
             message = f"{method} {path}: {response.status} {text[:500]!r}"

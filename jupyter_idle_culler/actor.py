@@ -20,14 +20,21 @@ CUT_SHORT = Outcome(False, "the server ended meanwhile")
 """
 
 
+def dry_run_text(would: str) -> str:
+    """Say what a dry run did not do."""
+    more = f"; without it, this would have {would}" if would else ""
+    return f"dry run: nothing was changed{more}"
+
+
 @dataclass
 class Failure:
-    """An action that failed: how often, what it said, when it may be tried again."""
+    """An action that failed: how often, what it said, when it is tried again, what mends it."""
 
     count: int
     detail: str
     since: float
     retry_at: float
+    mend: str = ""
 
 
 @dataclass
@@ -96,7 +103,8 @@ class Actor:
 
     async def _carry_out(self, decision: Decision) -> None:
         if self.dry_run:
-            outcome = Outcome(True, "dry run: nothing was changed")
+            would = getattr(self.runners[decision.resource.kind], "would", "")
+            outcome = Outcome(True, dry_run_text(would))
         else:
             try:
                 outcome = await self.runners[decision.resource.kind].apply(decision)
@@ -121,12 +129,13 @@ class Actor:
             if pause is None:
                 pause = min(FIRST_PAUSE_SECONDS * 2 ** (count - 1), LONGEST_PAUSE_SECONDS)
             self.failures[resource] = Failure(
-                count, outcome.detail, known.since if known else now, now + pause
+                count, outcome.detail, known.since if known else now, now + pause, outcome.mend
             )
             self.log.error(
-                "Idle culler: could not %s %s: %s. Trying again in %s.",
+                "Idle culler: could not %s %s: %s. Trying again in %s.%s",
                 decision.action.value,
                 resource,
                 outcome.detail,
                 duration(pause),
+                f" To mend it: {outcome.mend}." if outcome.mend else "",
             )

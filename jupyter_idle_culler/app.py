@@ -23,7 +23,7 @@ from .actions.stop_server import StopServer
 from .actor import Actor
 from .api.handlers import routes
 from .clock import AwakeClock
-from .config.idle_culler import IdleCuller, Settings, load_or_refuse
+from .config.idle_culler import AWS_ACTIONS, IdleCuller, Settings, load_or_refuse
 from .config.user_settings import load_user_settings
 from .core.decision import duration
 from .core.model import Action, Decision, Kind, ResourceId, Verdict
@@ -40,6 +40,7 @@ from .observer import Observer
 from .other_cullers import find_other_cullers, take_over
 from .pages import Pages
 from .records import JournalRecords
+from .sagemaker_stop import SageMakerStop
 from .service import CullerService
 from .sources.contents import ContentsSource
 from .sources.heartbeat_files import HeartbeatFilesSource
@@ -96,6 +97,8 @@ class IdleCullerApp(ExtensionApp):
         if not hasattr(self, "service"):
             return
         await self._culler.stop()
+        if self._sagemaker is not None:
+            await self._sagemaker.close()
         await self._last_stops.close()
         if self._costs is not None:
             await self._costs.close()
@@ -145,7 +148,7 @@ class IdleCullerApp(ExtensionApp):
             self.log,
             self._journal.path.with_name(f"keep-alives-{self._mark}.json"),
         )
-        ends_machine = chosen.stop_action == "command"
+        ends_machine = chosen.stop_action in ("command", *AWS_ACTIONS)
         marks = (f"JUPYTER_SERVER_URL={server.connection_url}", f"JPY_PARENT_PID={os.getpid()}")
         other_ttys = OtherTtysSource(whole_machine=ends_machine, marks=marks)
         observer = Observer(
@@ -188,6 +191,9 @@ class IdleCullerApp(ExtensionApp):
             Kind.KERNEL: CullKernel(web_settings),
             Kind.TERMINAL: CullTerminal(web_settings),
         }
+        self._sagemaker = SageMakerStop.for_settings(
+            chosen, self.configuration.policy().host_timeout_seconds, self.log, self._poke
+        )
         host_stop = self._host_stop(chosen, dict(runners))
         if host_stop is not None:
             runners[Kind.HOST] = host_stop
@@ -222,6 +228,7 @@ class IdleCullerApp(ExtensionApp):
             log=self.log,
             host_stop=host_stop,
             costs=self._costs,
+            preflight=None if self._sagemaker is None else self._sagemaker.preflight,
         )
 
     def _host_stop(self, chosen: Settings, runners: dict[Kind, ActionRunner]) -> HostStop | None:
@@ -239,6 +246,10 @@ class IdleCullerApp(ExtensionApp):
         if chosen.stop_action == "command":
             stop = RunCommand(chosen.stop_command, self.log, name="stop_command")
             return HostStop(stop, still_due, self._farewell, pre_stop, commands=(before, stop))
+        if self._sagemaker is not None:
+            aws = self._sagemaker.action
+            commands = (before, aws, self._sagemaker.preflight)
+            return HostStop(aws, still_due, self._farewell, pre_stop, commands=commands)
 
         async def end_resources() -> None:
             looked = await self._culler.look()
@@ -299,6 +310,8 @@ class IdleCullerApp(ExtensionApp):
             self.log.warning("Idle culler: another culler is on: %s.", other)
         for sentence in self._culler.observer.limitations:
             self.log.info("Idle culler: %s", sentence)
+        if self.configuration.environment_problem:
+            self.log.warning("Idle culler: %s.", self.configuration.environment_problem)
         if self._costs is not None:
             self._costs.start()
         await self._journal.append(
@@ -306,8 +319,11 @@ class IdleCullerApp(ExtensionApp):
             version=__version__,
             stop_action=chosen.stop_action,
             dry_run=chosen.dry_run,
+            environment=chosen.environment.place.value,
         )
         self._culler.start()
+        if self._sagemaker is not None:
+            self._sagemaker.preflight.start()
 
     def _exists(self, resource: ResourceId) -> bool:
         settings = self._server.web_app.settings
@@ -320,6 +336,8 @@ class IdleCullerApp(ExtensionApp):
         newest = self._clock.to_utc(looked.decisions[-1].evidence_at)
         self._server.web_app.settings["idle_culler_last_activity"] = newest
         self.service.looked(looked)
+        if self._sagemaker is not None:
+            self._sagemaker.looked(looked.decisions[-1].deadline, looked.at)
         if self._costs is not None:
             self._costs.looked(looked)
         self._metrics.looked_for(self._culler.observer.last_look_seconds)

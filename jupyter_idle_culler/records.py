@@ -85,6 +85,7 @@ class JournalRecords:
 
     async def settled(self, decision: Decision, outcome: Outcome) -> None:
         """Record what became of it, then announce it."""
+        mend: dict[str, Any] = {"mend": outcome.mend} if outcome.mend else {}
         await self.journal.append(
             "outcome",
             resource=str(decision.resource),
@@ -92,6 +93,7 @@ class JournalRecords:
             ok=outcome.ok,
             withdrawn=outcome.withdrawn,
             detail=outcome.detail,
+            **mend,
         )
         self.log.info(
             "Idle culler: %s %s: %s.", decision.action.value, decision.resource, outcome.detail

@@ -10,9 +10,11 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from . import status as shapes
 from .actions.base import Outcome
+from .actor import dry_run_text
 from .config.idle_culler import IdleCuller, Settings
 from .config.user_settings import SETTING_NAMES, UserSettings, save_user_settings
 from .core.model import HOST, Action, Decision, ResourceId, Verdict
@@ -24,6 +26,7 @@ from .journal.journal import Journal
 from .last_stop import LastStops
 from .other_cullers import OtherCuller
 from .pages import Pages
+from .preflight import Preflight
 from .records import JournalRecords
 from .sources.keep_alives import KeepAlives, StandingKeepAlive
 from .sources.presence import PresenceSource
@@ -41,7 +44,7 @@ class CullerService:
 
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
     what else may end things on this server. ``host_stop`` None: no stop here. ``costs``
-    None: no price is configured.
+    None: no price is configured. ``preflight`` None: AWS is not needed.
     """
 
     config: IdleCuller
@@ -58,6 +61,7 @@ class CullerService:
     log: logging.Logger
     host_stop: HostStop | None = None
     costs: Costs | None = None
+    preflight: Preflight | None = None
     user_settings: UserSettings = field(default_factory=UserSettings)
     other_cullers: tuple[OtherCuller, ...] = ()
     _settings_problem: str | None = None
@@ -119,6 +123,7 @@ class CullerService:
         found = [
             shapes.Problem(source, since, detail, mend) for source, detail, mend in known if detail
         ]
+        found += self._environment_problems(since)
         mend = "switch it off, or set take_over_builtin_culling"
         found += [
             shapes.Problem("other culler", since, str(other), mend)
@@ -219,7 +224,7 @@ class CullerService:
         decision = Decision(HOST, Action.STOP, Verdict.ACTIVE, asked, now, asked, "request")
         if self.settings_in_force.dry_run:
             await self.journal.append("stop", durable=True, owner=owner, reason=reason)
-            return Outcome(True, "dry run: nothing was changed")
+            return Outcome(True, dry_run_text(self.host_stop.would))
         self.stop_is_near()
         await self.records.asked_to_stop(decision, owner, reason)
         try:
@@ -228,6 +233,9 @@ class CullerService:
             self.log.exception("Idle culler: the stop that was asked for failed")
             outcome = Outcome(False, f"{type(error).__name__}: {error}")
         await self.records.settled(decision, outcome)
+        if not outcome.ok:
+            mend = f" To mend it: {outcome.mend}." if outcome.mend else ""
+            self.log.error("Idle culler: could not stop the host: %s.%s", outcome.detail, mend)
         return outcome
 
     def stop_is_near(self) -> None:
@@ -286,3 +294,13 @@ class CullerService:
         if getattr(self.user_settings, name) is not None:
             return "user"
         return self.config.source_of(name)
+
+    def _environment_problems(self, since: datetime) -> list[shapes.Problem]:
+        """List what keeps the host from being stopped, as far as it can be known before."""
+        if self.config.environment_problem:
+            mend = "mend the metadata file, or choose another stop_action"
+            return [shapes.Problem("environment", since, self.config.environment_problem, mend)]
+        report = self.preflight.report if self.preflight is not None else None
+        if report is None or report.ready:
+            return []
+        return [shapes.Problem("preflight", since, report.found, report.mend)]

@@ -234,6 +234,8 @@ class StatusView:
         for resource, failure in self.actor.failures.items():
             unhealthy = True
             mend = f"tried again at {self.clock.to_utc(failure.retry_at):%H:%M:%S} UTC"
+            if failure.mend:
+                mend = f"{failure.mend}; {mend}"
             since = self.clock.to_utc(failure.since)
             found.append(view.Problem(str(resource), since, failure.detail, mend))
         if not found:

@@ -5,13 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from .actions.base import ActionRunner, Outcome
 from .actions.pre_stop import PreStop
-from .actions.run_command import RunCommand
 from .core.model import HOST, Decision, ResourceId
 from .farewell import Farewell
 from .pages import Saves
+
+
+class Worker(Protocol):
+    """What runs processes for a stop: ``pid`` is the session of the one that runs now, if any."""
+
+    @property
+    def pid(self) -> int | None: ...
 
 
 @dataclass
@@ -21,8 +28,8 @@ class HostStop:
     By ``farewell`` the open pages save first, and a record is left. ``still_due`` looks again
     (pages, and the command before a stop, may take their time). ``end_resources`` ends every kernel
     and terminal first, where the stop itself would not spare detached jobs (None: the stop ends the
-    machine, or may be refused, and then nothing must have been lost). ``commands`` are those that
-    it may run.
+    machine, or may be refused, and then nothing must have been lost). ``commands`` are what
+    runs processes for it.
     """
 
     stop: ActionRunner
@@ -30,13 +37,18 @@ class HostStop:
     farewell: Farewell
     pre_stop: PreStop | None = None
     end_resources: Callable[[], Awaitable[None]] | None = None
-    commands: tuple[RunCommand, ...] = ()
+    commands: tuple[Worker, ...] = ()
     name: str = "stop"
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     _accepted: int = 0
 
+    @property
+    def would(self) -> str:
+        """What a stop would do, in words for a dry run; empty: it needs none."""
+        return str(getattr(self.stop, "would", ""))
+
     def own_sessions(self) -> frozenset[int]:
-        """Return the sessions of the commands that run now: their work is ours, no evidence."""
+        """Return the sessions of the processes that run now: their work is ours, no evidence."""
         return frozenset(command.pid for command in self.commands if command.pid is not None)
 
     async def apply(self, decision: Decision) -> Outcome:

@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from unittest import mock
 
 import pytest
@@ -185,6 +186,51 @@ def test_the_host_stops_only_where_an_action_is_chosen(action: str) -> None:
         assert not configured({"stop_action": other}).policy().host_stops
 
 
+METADATA = Path(__file__).parent / "fixtures" / "metadata"
+
+
+@pytest.mark.parametrize(
+    ("metadata", "action", "resolved"),
+    [
+        ("notebook-instance", "auto", "notebook-instance"),
+        ("notebook-instance", "notebook-instance", "notebook-instance"),
+        ("jupyterlab-space", "auto", "studio-app"),
+        ("unified-studio", "studio-app", "studio-app"),
+        ("studio-classic", "auto", "none"),
+        ("notebook-instance", "none", "none"),
+        ("jupyterlab-space", "server", "server"),
+    ],
+)
+def test_auto_stops_what_the_metadata_names(metadata: str, action: str, resolved: str) -> None:
+    """A notebook instance, an app, or nothing; a choice of the administrator's stands."""
+    path = str(METADATA / f"{metadata}.json")
+    culler = configured({"stop_action": action, "metadata_path": path})
+    assert culler.settings().stop_action == culler.resolved_stop_action == resolved
+    assert culler.policy().host_stops == (resolved != "none")
+    assert culler.environment_problem == ""
+    assert culler.settings().environment == culler.environment
+
+
+@pytest.mark.parametrize(
+    ("metadata", "action", "says"),
+    [
+        ("notebook-instance", "studio-app", "this is a SageMaker notebook instance"),
+        ("shared-space", "notebook-instance", "this is a JupyterLab space"),
+        ("studio-classic", "studio-app", "this is SageMaker Studio Classic"),
+        ("missing", "studio-app", "does not exist"),
+        ("missing", "auto", "does not exist"),
+    ],
+)
+def test_an_action_that_cannot_be_done_here_stops_nothing_and_is_told(
+    metadata: str, action: str, says: str
+) -> None:
+    """No refused start: people could not work. Nothing is stopped, and the problem is named."""
+    path = str(METADATA / f"{metadata}.json")
+    culler = configured({"stop_action": action, "metadata_path": path})
+    assert culler.resolved_stop_action == "none"
+    assert says in culler.environment_problem
+
+
 @pytest.mark.parametrize("text", ["", "  ", "45", " 45.0 ", "4.5e1"])
 def test_the_variable_is_a_number_or_empty(text: str) -> None:
     """Empty counts as unset; spaces around a number do no harm."""
@@ -229,8 +275,6 @@ BAD = [
     ("metadata_path", ""),
     ("stop_action", "reboot"),
     ("stop_action", "command"),
-    ("stop_action", "studio-app"),
-    ("stop_action", "notebook-instance"),
     ("pre_stop_failure", "ignore"),
     ("pre_stop_command", "sync --all /home"),
     ("cull_terminals", "perhaps"),

@@ -102,6 +102,28 @@ def test_sources_and_actions_do_not_know_each_other_nor_what_drives_them() -> No
                     assert name.startswith(shared), (path.name, name)
 
 
+def test_what_speaks_to_aws_knows_nothing_of_the_rest() -> None:
+    """`aws` stands on itself, boto3 and the standard library; boto3 is imported inside functions.
+
+    Only the errand is of the server: autostop takes the others as they are.
+    """
+    for path in sorted((PACKAGE / "aws").rglob("*.py")):
+        for name in imports_of(path):
+            top = name.partition(".")[0]
+            ours = name.startswith("jupyter_idle_culler.aws")
+            assert ours or top in sys.stdlib_module_names | {"boto3", "botocore"}, (path, name)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            assert not isinstance(node, ast.Import) or "boto" not in node.names[0].name, path
+            assert not isinstance(node, ast.ImportFrom) or "boto" not in (node.module or ""), path
+        assert path in OLD_SYNTAX or path.stem in ("errand", "__init__"), path
+    environment = imports_of(PACKAGE / "environment.py")
+    assert {n for n in environment if n.startswith("jupyter_idle_culler")} == {
+        *("jupyter_idle_culler.aws.target", "jupyter_idle_culler.aws.target.APP"),
+        *("jupyter_idle_culler.aws.target.NOTEBOOK_INSTANCE",),
+        *("jupyter_idle_culler.aws.target.Target",),
+    }
+
+
 def test_no_module_is_longer_than_four_hundred_lines_nor_called_utils() -> None:
     """A module is of one thought; a reader finds the room from the name."""
     for path in SOURCES:

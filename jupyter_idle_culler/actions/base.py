@@ -14,12 +14,14 @@ class Outcome:
 
     ``withdrawn``: nothing was done because new evidence came in between; that is no failure.
     ``retry_in_seconds``: when to try again after a failure (None: the usual growing pauses).
+    ``mend`` says what would mend a failure (empty: nobody knows).
     """
 
     ok: bool
     detail: str
     withdrawn: bool = False
     retry_in_seconds: float | None = None
+    mend: str = ""
 
 
 class ActionRunner(Protocol):

@@ -286,7 +286,8 @@ class StopHandler(IdleCullerHandler):
         with self.told():
             outcome = await self.culler.stop_now(name_of(self), body.get("reason", ""))
         if not outcome.ok:
-            raise Fault(HTTPStatus.BAD_GATEWAY, outcome.detail, "failed")
+            told = f"{outcome.detail}. {outcome.mend}" if outcome.mend else outcome.detail
+            raise Fault(HTTPStatus.BAD_GATEWAY, told, "failed")
         self.answer({"ok": outcome.ok, "detail": outcome.detail}, HTTPStatus.ACCEPTED)
 
 

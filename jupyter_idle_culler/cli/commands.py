@@ -1,8 +1,9 @@
-"""``jupyter idle-culler …``: ask the running server, or replay its journal."""
+"""``jupyter idle-culler …``: ask the running server, replay its journal, or try AWS."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import math
 import os
@@ -14,13 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from .._version import __version__
+from ..aws.errand import Errand
+from ..environment import detect
 from ..journal.files import older, parse
 from ..journal.replay import recorded_policy, replay
+from ..preflight import nothing_to_ask, preflight
 from . import text
 from .client import Client, CommandFailed, choose_server
 from .times import local_clock, parse_minutes
 
 DONE, FAILED = 0, 1
+METADATA = Path("/opt/ml/metadata/resource-metadata.json")
 MOST_ENTRIES = 1000
 """So many entries of the journal the server shows at once."""
 
@@ -34,6 +39,7 @@ examples:
   jupyter idle-culler cancel --all               no longer
   jupyter idle-culler journal -n 50              what happened lately
   jupyter idle-culler replay --timeout 30        what a timeout of 30 minutes would have done
+  jupyter idle-culler preflight                  can AWS be asked to stop this machine?
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. --json prints what a program can read.
 """
@@ -131,6 +137,16 @@ def _replay(arguments: argparse.Namespace) -> int:
     if arguments.hourly_price is not None:
         value["saved_price"] = report.host_seconds_saved / 3600 * arguments.hourly_price
     return _say(arguments, value, lines)
+
+
+def _preflight(arguments: argparse.Namespace) -> int:
+    environment = detect(str(arguments.metadata_path), expected=arguments.metadata_path != METADATA)
+    if environment.target is None:
+        report = nothing_to_ask(environment)
+    else:
+        report = asyncio.run(preflight(environment, Errand(environment.target)))
+    _say(arguments, asdict(report), report.lines())
+    return DONE if report.ready else FAILED
 
 
 def _timeouts(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -270,6 +286,14 @@ def _parser() -> argparse.ArgumentParser:
         help=f"how many entries, at most {MOST_ENTRIES} (20)",
     )
     _add_replay(command("replay", _replay, "Say what would have happened.", output))
+    what = "Say where this runs, and try with this shell's credentials whether AWS can be asked."
+    command("preflight", _preflight, what, output).add_argument(
+        "--metadata-path",
+        type=Path,
+        default=METADATA,
+        metavar="FILE",
+        help="where SageMaker describes this machine (%(default)s)",
+    )
     return parser
 
 

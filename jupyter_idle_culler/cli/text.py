@@ -31,13 +31,19 @@ def status_lines(status: Json, now: datetime) -> list[str]:
         lines += ["", _costs(status["costs"])]
     if status.get("last_stop"):  # a server of before has none
         lines += ["", *_last_stop(status["last_stop"], now)]
-    if status["health"]["status"] != "ok":
-        lines += ["", f"The idle culler needs attention: it is {status['health']['status']}."]
-        for problem in status["health"]["problems"]:
-            since = local_clock(problem["since"], now)
-            lines.append(f"  {problem['source']}, since {since}: {problem['detail']}")
-            if problem["mend"]:
-                lines.append(f"      {problem['mend']}")
+    return lines + _attention(status["health"], now)
+
+
+def _attention(health: Json, now: datetime) -> list[str]:
+    """Say what is wrong, and what would mend it; nothing where all is well."""
+    if health["status"] == "ok":
+        return []
+    lines = ["", f"The idle culler needs attention: it is {health['status']}."]
+    for problem in health["problems"]:
+        since = local_clock(problem["since"], now)
+        lines.append(f"  {problem['source']}, since {since}: {problem['detail']}")
+        if problem["mend"]:
+            lines.append(f"      {problem['mend']}")
     return lines
 
 
@@ -99,7 +105,7 @@ def explain_lines(explanation: Json, now: datetime) -> list[str]:
     ):
         if sentences:
             lines += ["", title, *(f"  {sentence}" for sentence in sentences)]
-    return lines
+    return lines + _attention(status["health"], now)
 
 
 def _ended(ended: Json, now: datetime) -> str:

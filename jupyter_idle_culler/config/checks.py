@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from .idle_culler import IdleCuller
 
 _CLASS = "IdleCuller"
-_LATER_ACTIONS = ("notebook-instance", "studio-app")
 _LONGEST_LINE = 600
 
 
@@ -109,8 +108,6 @@ def _check_bounds(culler: IdleCuller) -> None:
 
 def _check_stop(culler: IdleCuller) -> None:
     action, command = culler.stop_action, culler.stop_command
-    if action in _LATER_ACTIONS:
-        _refuse(f"IdleCuller.stop_action = {action!r}", "is not available in this version")
     if action == "command" and not command:
         _refuse(
             "IdleCuller.stop_command = []", "must name a program where stop_action is 'command'"

@@ -21,6 +21,7 @@ from traitlets.config import Config, Configurable, LoggingConfigurable
 from traitlets.config.loader import LazyConfigValue
 
 from ..core.model import Policy
+from ..environment import Environment, detect
 from ..errors import ConfigurationError
 from . import checks
 from .traits import ConfigurationTraits
@@ -32,13 +33,15 @@ LEAST_WARNING_MINUTES = 1.0
 """A user's own warning is no shorter, unless the administrator's is."""
 
 TIMEOUT_VARIABLE = "TIMEOUT_IN_MINS"
+AWS_ACTIONS = ("notebook-instance", "studio-app")
+"""The stop actions that ask AWS."""
 
 
 @dataclass(frozen=True)
 class Settings:
     """What the configuration asks for beside the `Policy`; checked, nothing left to interpret.
 
-    ``stop_action`` is what is really done: ``none``, ``server`` or ``command``.
+    ``stop_action`` is what is really done: anything but ``auto``. ``environment`` is where we run.
     ``max_keep_alive_seconds`` 0 means that nobody may ask for one. ``hourly_price`` None: unknown.
     ``journal_path`` None: the one that each server has in the Jupyter data directory.
     ``write_sagemaker_activity_file`` None: where SageMaker's own idle shutdown runs.
@@ -54,6 +57,7 @@ class Settings:
     interactive_commands: tuple[str, ...]
     ignored_processes: tuple[str, ...]
     heartbeat_files: tuple[Path, ...]
+    environment: Environment
     stop_action: str
     stop_command: tuple[str, ...]
     pre_stop_command: tuple[str, ...]
@@ -90,6 +94,11 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             self.timeout_minutes = checks.minutes_from(TIMEOUT_VARIABLE, variable)
             self._timeout_from = TIMEOUT_VARIABLE
         checks.check(self)
+        aws = self.stop_action in AWS_ACTIONS
+        self.environment = detect(
+            str(Path(self.metadata_path).expanduser()),
+            expected=aws or "metadata_path" in self._given,
+        )
 
     def _load_config(self, cfg: Config, *args: Any, **kwargs: Any) -> None:
         """Refuse what traitlets would only warn of, and note what is configured.
@@ -201,8 +210,23 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
 
     @property
     def resolved_stop_action(self) -> str:
-        """Return what stops the host here: ``none``, ``server`` or ``command``."""
-        return "none" if self.stop_action == "auto" else str(self.stop_action)
+        """Return what stops the host here: one of the stop actions but ``auto``."""
+        action = str(self.stop_action)
+        if action == "auto":
+            return self.environment.stop_action
+        if action in AWS_ACTIONS and action != self.environment.stop_action:
+            return "none"
+        return action
+
+    @property
+    def environment_problem(self) -> str:
+        """Say why the host is not stopped as it should be; empty where it is."""
+        if self.stop_action not in ("auto", *AWS_ACTIONS):
+            return ""
+        if self.stop_action != "auto" and self.resolved_stop_action == "none":
+            here = self.environment.warning or f"this is {self.environment.in_words}"
+            return f"stop_action = {self.stop_action!r} stops nothing: {here}"
+        return self.environment.warning
 
     def settings(self) -> Settings:
         """Return everything that is not part of the `Policy`."""
@@ -218,6 +242,7 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             interactive_commands=tuple(self.interactive_commands),
             ignored_processes=tuple(self.ignored_processes),
             heartbeat_files=tuple(Path(name).expanduser() for name in self.heartbeat_files),
+            environment=self.environment,
             stop_action=self.resolved_stop_action,
             stop_command=tuple(self.stop_command),
             pre_stop_command=tuple(self.pre_stop_command),

@@ -186,8 +186,11 @@ class ConfigurationTraits(HasTraits):
         help="""What stopping the host means.
 
         none: nothing, only kernels and terminals go. server: this Jupyter server ends itself.
-        command: stop_command is run. auto: nothing on a plain machine or under JupyterHub.
-        notebook-instance and studio-app are reserved: this version refuses them.""",
+        command: stop_command is run. notebook-instance: the SageMaker notebook instance this runs
+        on is stopped. studio-app: the Studio app (JupyterLab space, Unified Studio) is deleted;
+        its storage stays. auto: whichever of these two this machine is, nothing on a plain machine
+        or under JupyterHub. Where metadata_path does not show what is to be stopped, nothing is
+        stopped, and the log and the health say so.""",
     ).tag(config=True)
     stop_command = Texts(
         (),
@@ -227,7 +230,10 @@ class ConfigurationTraits(HasTraits):
     ).tag(config=True)
     metadata_path = Unicode(
         "/opt/ml/metadata/resource-metadata.json",
-        help="Where SageMaker describes this machine. This version does not read it yet.",
+        help="""The file in which SageMaker describes this machine.
+
+        It says what stop_action auto, notebook-instance and studio-app stop. Damaged, foreign or
+        missing, this counts as a plain machine, and the log says so.""",
     ).tag(config=True)
     write_sagemaker_activity_file = Union(
         [Bool(), Enum(("auto",))],

@@ -1,0 +1,391 @@
+"""SageMaker, end to end: a real server with real kernels, and a stand-in for the API over HTTP."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ..aws.faulty_proxy import BEFORE, STOP, FaultyProxy
+from ..aws.stand_in import ACCOUNT, REGION, Call, SageMakerStandIn
+from .harness import LiveServer, wait_until
+from .machines import shell
+from .rows import (
+    LATENESS_SECONDS,
+    TIMEOUT,
+    WARNING,
+    Home,
+    entries,
+    joined,
+    run_in_homes,
+    set_up,
+    side_by_side,
+    stopped_by,
+)
+
+ROOT = Path(__file__).parent.parent.parent
+METADATA = ROOT / "tests" / "fixtures" / "metadata"
+ACTIVITY = "api/idle-culler/v1/activity"
+PUNCTUAL_SECONDS = 1.0
+DOMAIN = "d-abc123def456"
+APP = {"DomainId": DOMAIN, "AppType": "JupyterLab", "AppName": "default"}
+ENVIRONMENTS: dict[str, tuple[str, dict[str, str]]] = {
+    "notebook-instance": ("StopNotebookInstance", {"NotebookInstanceName": "My-Notebook"}),
+    "jupyterlab-space": ("DeleteApp", {**APP, "SpaceName": "my-space"}),
+    "shared-space": ("DeleteApp", {**APP, "SpaceName": "team"}),
+    "user-profile": ("DeleteApp", {**APP, "UserProfileName": "ada"}),
+    "unified-studio": ("DeleteApp", {**APP, "SpaceName": "default-0a1b2c3d"}),
+}
+
+
+@pytest.fixture(scope="module")
+def outcomes(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Future[None]]]:
+    """Run the rows side by side."""
+    yield from run_in_homes(request, tmp_path_factory)
+
+
+def create_all(stand_in: SageMakerStandIn) -> dict[str, str]:
+    """Create what the metadata files name, and neighbours of it; return the ARNs."""
+    stand_in.add_notebook("neighbour")
+    stand_in.add_app(DOMAIN, "JupyterLab", space="neighbour")
+    return {
+        "notebook-instance": stand_in.add_notebook("My-Notebook"),
+        "jupyterlab-space": stand_in.add_app(DOMAIN, "JupyterLab", space="my-space"),
+        "shared-space": stand_in.add_app(DOMAIN, "JupyterLab", space="team"),
+        "user-profile": stand_in.add_app(DOMAIN, "JupyterLab", user="ada"),
+        "unified-studio": stand_in.add_app(DOMAIN, "JupyterLab", space="default-0a1b2c3d"),
+    }
+
+
+@contextlib.contextmanager
+def running(
+    home: Home,
+    environment: str,
+    stand_in: SageMakerStandIn,
+    config: Mapping[str, Any] | None = None,
+    url: str = "",
+    env: Mapping[str, str] | None = None,
+    **more: Any,
+) -> Iterator[LiveServer]:
+    """Start a server that is in an environment, and speaks to the stand-in (or to ``url``)."""
+    about = {"AWS_ENDPOINT_URL_SAGEMAKER": url or stand_in.url, **(env or {})}
+    settings = {
+        "stop_action": "auto",
+        "metadata_path": str(METADATA / f"{environment}.json"),
+        **(config or {}),
+    }
+    with home.server(settings, env={**stand_in.env, **about}, **more) as server:
+        yield server
+
+
+def the_one_stop(stand_in: SageMakerStandIn, environment: str) -> Call:
+    """Wait for the stop; it is the only one, of the right thing, signed and by the model."""
+    wait_until(stand_in.stops, "the stop", TIMEOUT + 2 * LATENESS_SECONDS)
+    (call,) = stand_in.stops()
+    assert (call.operation, call.parameters) == ENVIRONMENTS[environment]
+    assert not call.code
+    assert not stand_in.problems
+    return call
+
+
+def is_never_stopped(stand_in: SageMakerStandIn, seconds: float) -> None:
+    """Watch for so long: no stop comes."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        assert not stand_in.stops()
+        time.sleep(0.2)
+    assert not stand_in.problems
+
+
+@pytest.mark.js214
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_what_is_idle_is_stopped_once_at_its_deadline(environment: str, tmp_path: Path) -> None:
+    """Idle for the timeout: one right call, not before the deadline and within a second after it.
+
+    Alone on the machine, for punctuality is what is measured.
+    """
+    with SageMakerStandIn() as stand_in, running(Home(tmp_path), environment, stand_in) as server:
+        arn = create_all(stand_in)[environment]
+        with set_up(server), joined(server) as kernel:
+            kernel.execute("1 + 1")
+        call = the_one_stop(stand_in, environment)
+        late = call.at - stopped_by(server, WARNING)["deadline"]
+        assert 0 <= late <= PUNCTUAL_SECONDS, f"{late:.2f} s after the deadline"
+        assert stand_in.status_of(arn) in ("Stopping", "Deleting")
+        time.sleep(3)
+        assert len(stand_in.stops()) == 1
+        (outcome,) = entries(server, "host", "stop", "outcome")
+        assert "AWS accepted the stop" in outcome["detail"]
+        started = next(e for e in server.journal() if e["event"] == "start")
+        assert started["stop_action"] == server.status()["host"]["stop_action"]
+        assert not server.ended
+        server.close()
+
+
+def of_each(scenario: Callable[[Home, str], None]) -> Callable[[Home], None]:
+    """Run a scenario in every environment, one after the other."""
+
+    def in_each(home: Home) -> None:
+        for environment in ENVIRONMENTS:
+            path = home.path / environment[0:2]
+            path.mkdir()
+            scenario(Home(path), environment)
+
+    in_each.__name__, in_each.__doc__ = scenario.__name__, scenario.__doc__
+    in_each.__module__ = scenario.__module__
+    in_each.__qualname__ = scenario.__qualname__
+    return in_each
+
+
+@side_by_side
+@of_each
+def test_what_is_busy_is_not_stopped(home: Home, environment: str) -> None:
+    """A silent cell runs: no call."""
+    with SageMakerStandIn() as stand_in, running(home, environment, stand_in) as server:
+        create_all(stand_in)
+        with contextlib.ExitStack() as tabs:
+            with set_up(server):
+                kernel = tabs.enter_context(joined(server))
+                kernel.execute("import time; time.sleep(1000)", wait=False)
+            is_never_stopped(stand_in, TIMEOUT + 2)
+
+
+@side_by_side
+@of_each
+def test_evidence_during_the_warning_puts_the_stop_off(home: Home, environment: str) -> None:
+    """Warned, then somebody comes: no call until a whole timeout later."""
+    with SageMakerStandIn() as stand_in, running(home, environment, stand_in) as server:
+        create_all(stand_in)
+        wait_until(lambda: entries(server, "host", "warn", "decision"), "the warning")
+        came = time.monotonic()
+        server.request("POST", ACTIVITY, {"presence": True})
+        call = the_one_stop(stand_in, environment)
+        assert call.at - came >= TIMEOUT
+        assert entries(server, "host", "cancel-warning", "decision")
+
+
+@side_by_side
+@of_each
+def test_a_dry_run_stops_nothing_and_says_what_it_would_have(home: Home, environment: str) -> None:
+    """dry_run: no call; the journal says which call it would have been."""
+    config = {"dry_run": True}
+    with SageMakerStandIn() as stand_in, running(home, environment, stand_in, config) as server:
+        create_all(stand_in)
+        wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
+        is_never_stopped(stand_in, 1)
+        (outcome,) = entries(server, "host", "stop", "outcome")
+        assert f"called sagemaker:{ENVIRONMENTS[environment][0]}" in outcome["detail"]
+        assert "dry run" in outcome["detail"]
+
+
+@side_by_side
+def test_elsewhere_nothing_is_asked_of_aws(home: Home) -> None:
+    """Studio Classic, a damaged file, a plain machine, JupyterHub: `auto` stops nothing there.
+
+    A damaged file is told of once, in the log and in the health.
+    """
+    damaged = home.path / "damaged.json"
+    damaged.write_text('{"ResourceArn": "arn:aws:sag')
+    missing = home.path / "missing.json"
+    for number, path in enumerate((METADATA / "studio-classic.json", damaged, missing)):
+        config = {"metadata_path": str(path)}
+        place = Home(home.path / str(number))
+        place.path.mkdir()
+        with SageMakerStandIn() as stand_in, running(place, "", stand_in, config) as server:
+            assert server.status()["host"]["stop_action"] == "none"
+            is_never_stopped(stand_in, TIMEOUT + 1)
+            assert not stand_in.calls
+            health = server.status()["health"]
+            if path == damaged:
+                (problem,) = health["problems"]
+                assert "damaged" in problem["detail"]
+                assert server.log.count(problem["detail"]) == 1
+            elif path.name == "studio-classic.json":
+                assert health["status"] == "ok", health
+
+
+@side_by_side
+def test_an_action_that_does_not_fit_is_told_of(home: Home) -> None:
+    """stop_action = studio-app on a notebook instance: the server starts, and says that it stops
+    nothing."""
+    config = {"stop_action": "studio-app"}
+    with (
+        SageMakerStandIn() as stand_in,
+        running(home, "notebook-instance", stand_in, config) as server,
+    ):
+        status = server.status()
+        assert status["host"]["stop_action"] == "none"
+        (problem,) = status["health"]["problems"]
+        assert "notebook instance" in problem["detail"]
+        is_never_stopped(stand_in, 1)
+
+
+@side_by_side
+def test_a_refused_stop_is_shown_with_the_statement_that_allows_it(home: Home) -> None:
+    """AccessDenied: status, explain, log and journal tell; the statement is there; it is tried
+    again, and done once it is allowed."""
+    allowed = [False]
+    stand_in = SageMakerStandIn(allows=lambda action, arn: allowed[0])
+    with stand_in, running(home, "jupyterlab-space", stand_in) as server:
+        arn = create_all(stand_in)["jupyterlab-space"]
+        wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
+        outcome = entries(server, "host", "stop", "outcome")[0]
+        assert not outcome["ok"]
+        assert "sagemaker:DeleteApp is not allowed" in outcome["detail"]
+        for health in (server.status()["health"], server.explain()["status"]["health"]):
+            assert health["status"] == "unhealthy"
+            (problem,) = [p for p in health["problems"] if p["source"] == "host"]
+            assert "not authorized" in problem["detail"]
+            statement, _ = json.JSONDecoder().raw_decode(
+                problem["mend"], problem["mend"].index("{")
+            )
+            assert statement["Resource"] == arn
+            assert "sagemaker:DeleteApp" in statement["Action"]
+        assert f'"Resource": "{arn}"' in server.log
+        code, answer = server.request("POST", "api/idle-culler/v1/stop", {}, ok=False)
+        assert code == 502
+        assert arn in answer["message"]
+        allowed[0] = True
+        wait_until(lambda: stand_in.status_of(arn) == "Deleting", "the second try")
+        assert [call.code for call in stand_in.stops() if not call.code] == [""]
+        wait_until(
+            lambda: server.status()["health"]["status"] == "ok", "the health", pause_seconds=0.3
+        )
+
+
+@side_by_side
+def test_a_preflight_tells_before_the_deadline(home: Home) -> None:
+    """No route: degraded, with the ways to get one, while there is time to mend it."""
+    with socket.socket() as unused, SageMakerStandIn() as stand_in:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        config = {"timeout_minutes": 10}
+        with running(home, "notebook-instance", stand_in, config, url) as server:
+
+            def told() -> list[dict[str, Any]]:
+                problems = server.status()["health"]["problems"]
+                return [p for p in problems if p["source"] == "preflight"]
+
+            (problem,) = wait_until(told, "the preflight", pause_seconds=0.5)
+            assert "no way to the SageMaker API" in problem["detail"]
+            assert "NAT" in problem["mend"]
+            assert server.status()["health"]["status"] == "degraded"
+            assert "the host may not be stopped" in server.log
+
+
+@side_by_side
+def test_nothing_of_boto3_is_in_the_server(home: Home) -> None:
+    """After a preflight and a stop the server has loaded neither boto3 nor botocore."""
+    extensions = {"jupyter_idle_culler": True, "bench.probe": True}
+    probed = {"ServerApp": {"jpserver_extensions": extensions}}
+    env = {"PYTHONPATH": str(ROOT)}
+    with (
+        SageMakerStandIn() as stand_in,
+        running(home, "notebook-instance", stand_in, env=env, server_config=probed) as server,
+    ):
+        create_all(stand_in)
+        the_one_stop(stand_in, "notebook-instance")
+        wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
+        assert "preflight: credentials, region and route are there" in server.log
+        modules = set(server.request("GET", "bench/state")["modules"])
+        assert "jupyter_idle_culler.aws.errand" in modules
+        assert not {"boto3", "botocore", "s3transfer", "urllib3"} & modules
+
+
+@side_by_side
+def test_a_lost_answer_is_no_second_stop(home: Home) -> None:
+    """The stop takes place and its answer is lost: one stop, and a good outcome."""
+    with (
+        SageMakerStandIn() as stand_in,
+        FaultyProxy(stand_in.url, {STOP: "lose"}) as proxy,
+        running(home, "jupyterlab-space", stand_in, url=proxy.url) as server,
+    ):
+        create_all(stand_in)
+        the_one_stop(stand_in, "jupyterlab-space")
+        wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
+        time.sleep(2)
+        (outcome,) = entries(server, "host", "stop", "outcome")
+        assert outcome["ok"], outcome
+        assert len(stand_in.stops()) == 1
+
+
+@side_by_side
+def test_an_outage_is_waited_out_with_growing_pauses(home: Home) -> None:
+    """AWS fails, then works again: shown as unhealthy meanwhile, and stopped once."""
+    faults = {BEFORE: "internal"}
+    with (
+        SageMakerStandIn() as stand_in,
+        FaultyProxy(stand_in.url, faults, times=9) as proxy,
+        running(home, "notebook-instance", stand_in, url=proxy.url) as server,
+    ):
+        create_all(stand_in)
+        wait_until(lambda: entries(server, "host", "stop", "outcome"), "the first outcome")
+        assert server.status()["health"]["status"] == "unhealthy"
+        assert "Trying again in 10 s" in server.log
+        wait_until(stand_in.stops, "the stop", 60)
+        assert len(stand_in.stops()) == 1
+
+
+@side_by_side
+def test_a_server_killed_between_warning_and_stop_stops_nothing(home: Home) -> None:
+    """Killed while the warning stands, and started again: its idleness counts anew."""
+    with SageMakerStandIn() as stand_in, running(home, "jupyterlab-space", stand_in) as server:
+        create_all(stand_in)
+        wait_until(lambda: entries(server, "host", "warn", "decision"), "the warning")
+        server.kill()
+        began = time.monotonic()
+        server.start()
+        call = the_one_stop(stand_in, "jupyterlab-space")
+        assert call.at - began >= TIMEOUT
+
+
+@side_by_side
+def test_a_command_before_that_fails_or_hangs_puts_the_stop_off(home: Home) -> None:
+    """pre_stop_command: no call, shown as unhealthy."""
+    for number, command in enumerate((["false"], ["sleep", "1000"])):
+        config = {"pre_stop_command": command, "pre_stop_timeout_seconds": 1}
+        place = Home(home.path / str(number))
+        place.path.mkdir()
+        with (
+            SageMakerStandIn() as stand_in,
+            running(place, "notebook-instance", stand_in, config) as server,
+        ):
+            create_all(stand_in)
+            wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
+            is_never_stopped(stand_in, 2)
+            assert server.status()["health"]["status"] == "unhealthy"
+
+
+@side_by_side
+def test_a_full_disk_keeps_no_stop_from_being_made(home: Home) -> None:
+    """Where the journal cannot be written the stop comes all the same, and the health tells."""
+    full = home.path / "full"
+    full.mkdir()
+    fill = f"mount -t tmpfs -o size=16k none {full}; head -c 64k /dev/zero > {full}/x || true"
+    config = {"journal_path": str(full / "journal.jsonl")}
+    with (
+        SageMakerStandIn() as stand_in,
+        running(home, "notebook-instance", stand_in, config, prefix=shell(fill)) as server,
+    ):
+        create_all(stand_in)
+        the_one_stop(stand_in, "notebook-instance")
+        health = server.status()["health"]
+        assert any(problem["source"] == "journal" for problem in health["problems"])
+
+
+def test_the_arns_of_the_fixtures_are_of_the_stand_in() -> None:
+    """The metadata files and the stand-in speak of the same account and region."""
+    for environment in ENVIRONMENTS:
+        metadata = json.loads((METADATA / f"{environment}.json").read_text())
+        assert f":{REGION}:{ACCOUNT}:" in metadata["ResourceArn"]
+        with SageMakerStandIn() as stand_in:
+            assert create_all(stand_in)[environment] == metadata["ResourceArn"]
