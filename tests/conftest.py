@@ -64,6 +64,14 @@ def pytest_runtest_makereport(
         report.longrepr = f"skipped, and --no-skips forbids it: {reason}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what tests have to tell beside that they passed (their property ``told``)."""
+    for report in terminalreporter.getreports("passed"):
+        for name, value in getattr(report, "user_properties", ()):
+            if name == "told":
+                terminalreporter.write_line(str(value))
+
+
 @pytest.fixture(autouse=True)
 def isolated_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give every test an environment without credentials and without settings of the machine."""
