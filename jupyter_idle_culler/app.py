@@ -22,6 +22,7 @@ from .actions.run_command import RunCommand
 from .actions.stop_server import StopServer
 from .actor import Actor
 from .api.handlers import routes
+from .api.idle import idle_route
 from .clock import AwakeClock
 from .config.idle_culler import AWS_ACTIONS, IdleCuller, Settings, load_or_refuse
 from .config.user_settings import load_user_settings
@@ -40,9 +41,11 @@ from .observer import Observer
 from .other_cullers import find_other_cullers, take_over
 from .pages import Pages
 from .records import JournalRecords
+from .sagemaker_activity import LEAST_SECONDS, ActivityFile, native_shutdown_runs
 from .sagemaker_stop import SageMakerStop
 from .service import CullerService
 from .sources.contents import ContentsSource
+from .sources.gpu import GpuSource
 from .sources.heartbeat_files import HeartbeatFilesSource
 from .sources.keep_alives import KeepAlives
 from .sources.kernels import KernelsSource
@@ -51,6 +54,7 @@ from .sources.presence import PresenceSource
 from .sources.processes import ProcessesSource
 from .sources.proxied import ProxiedSource
 from .sources.reported import ReportedSource
+from .sources.sidecars import SidecarsSource
 from .sources.terminals import TerminalsSource
 from .sources.thresholds import Thresholds
 from .status_view import StatusView
@@ -84,6 +88,7 @@ class IdleCullerApp(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add the routes; start by hand where jupyter_server (before 2.16) has no hook for it."""
         self.handlers.extend(routes(""))
+        self.handlers.extend(idle_route())
         if not hasattr(ExtensionApp, "_start_jupyter_server_extension"):
             self._server.io_loop.add_callback(self._start)
 
@@ -102,6 +107,8 @@ class IdleCullerApp(ExtensionApp):
         await self._last_stops.close()
         if self._costs is not None:
             await self._costs.close()
+        if self._activity_file is not None:
+            await self._activity_file.close()
         self._kernels.close()
         self._contents.close()
         self._events.close()
@@ -151,21 +158,22 @@ class IdleCullerApp(ExtensionApp):
         ends_machine = chosen.stop_action in ("command", *AWS_ACTIONS)
         marks = (f"JUPYTER_SERVER_URL={server.connection_url}", f"JPY_PARENT_PID={os.getpid()}")
         other_ttys = OtherTtysSource(whole_machine=ends_machine, marks=marks)
+        processes = ProcessesSource(
+            whole_machine=ends_machine,
+            thresholds=Thresholds(
+                chosen.cpu_threshold_percent,
+                chosen.tree_cpu_threshold_percent,
+                chosen.io_threshold_bytes_per_second,
+            ),
+            ignored_processes=chosen.ignored_processes,
+            viewer_commands=chosen.viewer_commands,
+            server_url=server.connection_url,
+            own_sessions=self._own_sessions,
+        )
         observer = Observer(
             finding=[self._kernels, self._terminals],
             others=[
-                ProcessesSource(
-                    whole_machine=ends_machine,
-                    thresholds=Thresholds(
-                        chosen.cpu_threshold_percent,
-                        chosen.tree_cpu_threshold_percent,
-                        chosen.io_threshold_bytes_per_second,
-                    ),
-                    ignored_processes=chosen.ignored_processes,
-                    viewer_commands=chosen.viewer_commands,
-                    server_url=server.connection_url,
-                    own_sessions=self._own_sessions,
-                ),
+                processes,
                 presence,
                 self._contents,
                 other_ttys,
@@ -177,6 +185,10 @@ class IdleCullerApp(ExtensionApp):
             clock=clock.now,
             log=self.log,
             server_started_at=clock.now(),
+            on_demand=[
+                GpuSource(processes.owner_of, chosen.gpu_threshold_percent),
+                SidecarsSource(),
+            ],
         )
         self._events, self._metrics = Events(server.event_logger, clock), Metrics()
         self._metrics.sources(source.name for source in observer.sources)
@@ -201,6 +213,8 @@ class IdleCullerApp(ExtensionApp):
         self._announcer = Announcer(
             lambda: web_settings.get("terminal_manager"), self.log, other_ttys.paths
         )
+        self._activity_file = self._make_activity_file(chosen)
+        interval = chosen.check_interval_seconds
         self._culler = Culler(
             observer,
             actor,
@@ -208,7 +222,7 @@ class IdleCullerApp(ExtensionApp):
             clock,
             records,
             self.log,
-            chosen.check_interval_seconds,
+            interval if self._activity_file is None else min(interval, LEAST_SECONDS),
             self._on_warning,
             self._on_look,
             self._on_stop,
@@ -229,7 +243,17 @@ class IdleCullerApp(ExtensionApp):
             host_stop=host_stop,
             costs=self._costs,
             preflight=None if self._sagemaker is None else self._sagemaker.preflight,
+            activity_file=self._activity_file,
         )
+
+    def _make_activity_file(self, chosen: Settings) -> ActivityFile | None:
+        """Make what tells SageMaker's own idle shutdown of evidence, None where nobody listens."""
+        wanted = chosen.write_sagemaker_activity_file
+        if wanted is None:
+            wanted = native_shutdown_runs(chosen.environment)
+        if not wanted or chosen.dry_run:
+            return None
+        return ActivityFile(chosen.sagemaker_activity_path, self.log, self._poke)
 
     def _host_stop(self, chosen: Settings, runners: dict[Kind, ActionRunner]) -> HostStop | None:
         """Make what stops the host, None where nothing does."""
@@ -333,7 +357,10 @@ class IdleCullerApp(ExtensionApp):
 
     def _on_look(self, looked: Looked) -> None:
         """Tell those who listen, the server's own shutdown and JupyterHub among them."""
-        newest = self._clock.to_utc(looked.decisions[-1].evidence_at)
+        host = looked.decisions[-1]
+        newest = self._clock.to_utc(host.evidence_at)
+        if self._activity_file is not None:
+            self._activity_file.note(host.evidence_at, newest)
         self._server.web_app.settings["idle_culler_last_activity"] = newest
         self.service.looked(looked)
         if self._sagemaker is not None:

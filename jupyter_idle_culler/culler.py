@@ -13,7 +13,7 @@ from .actions.base import Outcome
 from .actor import CUT_SHORT, Actor
 from .clock import AwakeClock
 from .core.decision import decide
-from .core.model import Action, Decision, Policy, ResourceId, Snapshot, State
+from .core.model import Action, Decision, Policy, ResourceId, Snapshot, State, Verdict
 from .observer import Observer
 
 EARLY_LOOK_SECONDS = 1.5
@@ -112,7 +112,12 @@ class Culler:
             snapshot = await self.observer.look()
             await asyncio.sleep(0)  # with hundreds of kernels each step takes milliseconds
             now = self.clock.now()
-            decisions, self._state = decide(snapshot, self.policy, self._state, now)
+            decisions, state = decide(snapshot, self.policy, self._state, now)
+            closer = await self.observer.look_closer(snapshot, self._undecided(decisions))
+            if closer is not snapshot:
+                snapshot, now = closer, self.clock.now()
+                decisions, state = decide(snapshot, self.policy, self._state, now)
+            self._state = state
             looked = Looked(now, snapshot, decisions, self._state, self.policy)
             self.last = looked
             self.actor.forget(frozenset(resource.id for resource in snapshot.resources))
@@ -179,6 +184,20 @@ class Culler:
             for decision in looked.decisions
             if decision.action in _ENDS and self.actor.may_act(decision, looked.at)
         ]
+
+    def _undecided(self, decisions: Iterable[Decision]) -> frozenset[ResourceId]:
+        """Return what evidence from now would still change: what may end, and seems idle.
+
+        The first look asks for no more, unless it would end something: a start costs as little
+        as it can.
+        """
+        is_first = self.last is None
+        return frozenset(
+            decision.resource
+            for decision in decisions
+            if decision.verdict is not Verdict.ACTIVE
+            and (decision.action in _ENDS if is_first else decision.look_at is not None)
+        )
 
     async def _tell_of_warnings(self, decisions: Iterable[Decision]) -> None:
         for decision in decisions:

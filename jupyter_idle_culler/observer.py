@@ -6,11 +6,18 @@ import asyncio
 import logging
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from .core.model import Observation, Resource, Snapshot, SourceFailure
+from .core.model import (
+    EVERYTHING,
+    Observation,
+    Resource,
+    ResourceId,
+    Snapshot,
+    SourceFailure,
+)
 from .sources.base import Look, Report, Source
 from .sources.procfs import ProcessTable, TableReader
 
@@ -31,7 +38,8 @@ class Observer:
     """Asks the sources.
 
     ``finding`` are the sources that find resources (kernels, terminals): the others are asked after
-    them, and told what there is. ``clock`` gives the instant of a look.
+    them, and told what there is. ``on_demand`` are asked only by `look_closer`: theirs is evidence
+    that costs something to get. ``clock`` gives the instant of a look.
     """
 
     finding: Sequence[Source]
@@ -41,17 +49,19 @@ class Observer:
     server_started_at: float
     time_limit_seconds: float = SOURCE_TIME_LIMIT_SECONDS
     read_table: Callable[[], ProcessTable] = field(default_factory=TableReader)
+    on_demand: Sequence[Source] = ()
     health: dict[str, SourceHealth] = field(default_factory=dict)
     last_look_seconds: float = 0.0
     _table_reader: ThreadPoolExecutor = field(
         default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="idle-culler-proc")
     )
     _reading: asyncio.Future[ProcessTable] | None = None
+    _look: Look | None = None
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """All sources, the finding ones first."""
-        return (*self.finding, *self.others)
+        return (*self.finding, *self.others, *self.on_demand)
 
     @property
     def limitations(self) -> tuple[str, ...]:
@@ -72,11 +82,28 @@ class Observer:
             processes_error=error,
             resources=tuple(resources),
         )
+        self._look = look
         reports = found + await self._ask(self.others, look, failures)
         observations: list[Observation] = [o for report in reports for o in report.observations]
         self.last_look_seconds = time.monotonic() - began
         return Snapshot(
             self.server_started_at, tuple(resources), tuple(observations), tuple(failures)
+        )
+
+    async def look_closer(self, snapshot: Snapshot, undecided: Collection[ResourceId]) -> Snapshot:
+        """Add to the last look what the sources on demand see of what is undecided."""
+        sources = [s for s in self.on_demand if s.covers == EVERYTHING or s.covers in undecided]
+        if not sources or not undecided or self._look is None:
+            return snapshot
+        began = time.monotonic()
+        failures: list[SourceFailure] = []
+        reports = await self._ask(sources, self._look, failures)
+        self.last_look_seconds += time.monotonic() - began
+        seen = [o for report in reports for o in report.observations]
+        return replace(
+            snapshot,
+            observations=(*snapshot.observations, *seen),
+            failures=(*snapshot.failures, *failures),
         )
 
     def close(self) -> None:

@@ -28,6 +28,7 @@ from .other_cullers import OtherCuller
 from .pages import Pages
 from .preflight import Preflight
 from .records import JournalRecords
+from .sagemaker_activity import ActivityFile
 from .sources.keep_alives import KeepAlives, StandingKeepAlive
 from .sources.presence import PresenceSource
 from .sources.reported import ReportedSource
@@ -44,7 +45,8 @@ class CullerService:
 
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
     what else may end things on this server. ``host_stop`` None: no stop here. ``costs``
-    None: no price is configured. ``preflight`` None: AWS is not needed.
+    None: no price is configured. ``preflight`` None: AWS is not needed. ``activity_file`` None:
+    nobody to tell of evidence.
     """
 
     config: IdleCuller
@@ -62,6 +64,7 @@ class CullerService:
     host_stop: HostStop | None = None
     costs: Costs | None = None
     preflight: Preflight | None = None
+    activity_file: ActivityFile | None = None
     user_settings: UserSettings = field(default_factory=UserSettings)
     other_cullers: tuple[OtherCuller, ...] = ()
     _settings_problem: str | None = None
@@ -119,6 +122,7 @@ class CullerService:
             ("costs", self.costs.problem if self.costs else None, log),
             ("last stop", self.last_stops.problem, f"dismiss it, or {disk}"),
             ("pages", self.pages.problem, "save there by hand, or reload the page"),
+            ("activity file", self.activity_file.problem if self.activity_file else None, disk),
         )
         found = [
             shapes.Problem(source, since, detail, mend) for source, detail, mend in known if detail

@@ -136,7 +136,9 @@ class ConfigurationTraits(HasTraits):
         1.0,
         help="""Percent of a GPU from which it counts as working. Above 0; example: 5
 
-        Accepted and checked; this version does not look at GPUs yet.""",
+        For each process where the driver tells them apart, else for the whole GPU. GPUs are
+        looked at when all else seems idle, and where nvidia-ml-py is installed
+        (jupyter_idle_culler[gpu]). Memory that is only held is no work.""",
     )
     viewer_commands = Texts(
         DEFAULT_VIEWERS,
@@ -232,19 +234,24 @@ class ConfigurationTraits(HasTraits):
         "/opt/ml/metadata/resource-metadata.json",
         help="""The file in which SageMaker describes this machine.
 
-        It says what stop_action auto, notebook-instance and studio-app stop. Damaged, foreign or
-        missing, this counts as a plain machine, and the log says so.""",
+        It says what stop_action auto, notebook-instance and studio-app stop, and whether this is a
+        space with SageMaker's own idle shutdown. Damaged, foreign or missing, this counts as a
+        plain machine, and the log says so.""",
     ).tag(config=True)
     write_sagemaker_activity_file = Union(
         [Bool(), Enum(("auto",))],
         default_value="auto",
         help="""Whether to tell SageMaker's own idle shutdown of the evidence seen here.
 
-        True, False or auto (where it runs). This version does not write the file yet.""",
+        auto: in a Studio space, and where jupyter-activity-monitor-extension is installed. The
+        file then is kept as fresh as the evidence, at most once a minute, and the pause between
+        two looks is at most a minute. Not in a dry run.""",
     ).tag(config=True)
     sagemaker_activity_path = Unicode(
         "/tmp/.sagemaker-last-active-timestamp",  # noqa: S108 - SageMaker's own choice
-        help="The file that SageMaker's own idle shutdown reads. Not written yet.",
+        help="""The file that SageMaker's own idle shutdown reads.
+
+        Never written through a symbolic link, nor over somebody else's file.""",
     ).tag(config=True)
     hourly_price = Price(
         None,

@@ -6,68 +6,29 @@ import asyncio
 import logging
 import os
 import stat
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.model import HOST, Observation, Strength, Verdict
 from .base import Look, Report
+from .own_thread import OwnThread
 
 TIME_LIMIT_SECONDS = 2.0
 
 
 class _Reader:
-    """Asks for one file's time in a thread of its own: a hung network path blocks nobody else.
-
-    There is never a second thread for a file while one hangs, and none keeps the server from
-    ending.
-    """
+    """Asks for one file's time, in a thread of its own."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._answer: asyncio.Future[os.stat_result] | None = None
+        self._thread: OwnThread[os.stat_result] = OwnThread(f"idle-culler heartbeat {path.name}")
 
     async def read(self, time_limit_seconds: float) -> os.stat_result:
         """Return the file's status.
 
-        Raises: OSError, asyncio.TimeoutError (and the next call waits for the same answer).
+        Raises: OSError, ValueError (a null byte in the path), asyncio.TimeoutError.
         """
-        answer = self._answer
-        if answer is None:
-            loop = asyncio.get_running_loop()
-            answer = self._answer = loop.create_future()
-            threading.Thread(
-                target=self._ask,
-                args=(loop, answer),
-                name=f"idle-culler heartbeat {self.path.name}",
-                daemon=True,
-            ).start()
-        done, _ = await asyncio.wait({answer}, timeout=time_limit_seconds)
-        if not done:
-            raise asyncio.TimeoutError
-        self._answer = None
-        return answer.result()
-
-    def _ask(self, loop: asyncio.AbstractEventLoop, answer: asyncio.Future[os.stat_result]) -> None:
-        result: os.stat_result | Exception
-        try:
-            result = self.path.stat()
-        except (OSError, ValueError) as error:  # ValueError: a null byte in the path
-            result = error
-
-        def deliver() -> None:
-            if answer.cancelled():
-                return
-            if isinstance(result, Exception):
-                answer.set_exception(result)
-                answer.exception()  # nobody may be waiting any more
-            else:
-                answer.set_result(result)
-
-        try:
-            loop.call_soon_threadsafe(deliver)
-        except RuntimeError:
-            return  # the server has ended meanwhile
+        return await self._thread.run(self.path.stat, time_limit_seconds)
 
 
 class HeartbeatFilesSource:

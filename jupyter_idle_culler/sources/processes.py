@@ -88,6 +88,7 @@ class ProcessesSource:
         self._failed = False
         self._lag: float | None = None
         self._slept = 0.0
+        self._owners: dict[int, ResourceId] = {}
 
     @property
     def limitations(self) -> tuple[str, ...]:
@@ -108,6 +109,10 @@ class ProcessesSource:
             "A job that left its terminal or kernel between two looks, with an environment of its "
             "own, is not recognised as this server's.",
         )
+
+    def owner_of(self, pid: int) -> ResourceId | None:
+        """Say whose a process was at the last look; None: nobody's that counts."""
+        return self._owners.get(pid)
 
     async def observe(self, look: Look) -> Report:
         """Rate what ran since the previous look.
@@ -164,6 +169,7 @@ class ProcessesSource:
         if ours:
             excluded |= {p.pid for p in table.processes.values() if p.session in ours}
         groups = self._attribute(table).assign(table, roots, excluded)
+        self._owners = {pid: owner for owner, pids in groups.members.items() for pid in pids}
         procfs.pause()
         now = self._sample(table, groups)
         procfs.pause()
