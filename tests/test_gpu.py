@@ -119,9 +119,7 @@ async def test_a_process_below_the_threshold_is_idle(gpus: FakeGpus, jobs: list[
     assert [seen.resource for seen in await see(source)] == [TRAIN]
 
 
-async def test_what_others_compute_on_a_gpu_is_no_evidence(
-    gpus: FakeGpus, jobs: list[int]
-) -> None:
+async def test_what_others_compute_on_a_gpu_is_no_evidence(gpus: FakeGpus, jobs: list[int]) -> None:
     """The driver names the process, and it is nobody's that counts."""
     gpus.say("0.percent 90", f"0.process {jobs[2]} 90 {GIB}")
     (seen,) = await see(source_of({jobs[0]: TRAIN}))
@@ -229,7 +227,7 @@ async def test_a_driver_that_is_not_loaded_is_no_gpu_and_one_that_comes_is_seen(
 async def test_a_driver_that_does_not_fit_its_library_is_unknown(gpus: FakeGpus) -> None:
     """After an update without a restart there is a GPU, and nobody can ask it."""
     gpus.say(init=MISMATCH)
-    with pytest.raises(RuntimeError, match="cannot be asked: .*version mismatch"):
+    with pytest.raises(RuntimeError, match=r"cannot be asked: .*version mismatch"):
         await see(source_of({}))
 
 
@@ -273,7 +271,8 @@ def test_without_a_driver_there_is_no_gpu_and_making_the_source_loads_nothing() 
         from jupyter_idle_culler.sources.gpu import GpuSource
         source = GpuSource({}.get)
         assert "pynvml" not in sys.modules and "ctypes" not in sys.modules
-        print(asyncio.run(source.observe(Look(time.monotonic()))).observations, len(source.limitations))
+        report = asyncio.run(source.observe(Look(time.monotonic())))
+        print(report.observations, len(source.limitations))
         assert "pynvml" in sys.modules
     """
     ran = subprocess.run(

@@ -87,7 +87,7 @@ async def test_a_container_that_says_that_it_works_holds_the_host(path: Path) ->
 async def test_only_0_is_idle_and_what_cannot_be_read_is_unknown(
     path: Path, answer: Any, expression: str, verdict: Verdict
 ) -> None:
-    """As jupyter-activity-monitor-extension has it, but nothing found is not taken for an answer."""
+    """As the original has it, but nothing found is not taken for an answer."""
     async with machine(path, answer) as (docker, (sidecar,)):
         docker.run("box", sidecar.labels(expression))
         (seen,) = await see(source_at(path))

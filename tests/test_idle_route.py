@@ -1,0 +1,118 @@
+"""`GET api/idle`, as jupyter-activity-monitor-extension answers it, where that is not installed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_server.auth import Authorizer, User
+from jupyter_server.serverapp import ServerApp
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from traitlets.config import Config
+
+from jupyter_idle_culler.api.idle import OWNER, idle_route
+
+from .api_server import Api, merged
+
+FORMAT = "%Y-%m-%dT%H:%M:%S.%fz"
+
+
+class NotToHim(Authorizer):
+    """Lets nobody look."""
+
+    def is_authorized(self, handler: Any, user: User, action: str, resource: str) -> bool:
+        """Refuse."""
+        return resource != "idle-culler"
+
+
+@pytest.fixture
+def jp_base_url() -> str:
+    """Return a base URL as a space has one."""
+    return "/jupyterlab/default/"
+
+
+@pytest.fixture
+def jp_server_config(request: pytest.FixtureRequest, jp_server_config: Config) -> Config:
+    """Let the test choose an authorizer."""
+    config = merged(jp_server_config, timeout_minutes=90)
+    config.ServerApp.update(getattr(request, "param", {}))
+    return config
+
+
+@pytest.fixture
+def api(
+    jp_serverapp: ServerApp,
+    jp_http_port: int,
+    http_server_client: object,
+    jp_asyncio_loop: asyncio.AbstractEventLoop,
+) -> Api:
+    """Return a running culler."""
+    del http_server_client
+    api = Api(jp_serverapp, jp_http_port)
+    api.start(jp_asyncio_loop)
+    return api
+
+
+async def ask(api: Api, token: str | None) -> HTTPResponse:
+    """Ask as SageMaker does."""
+    headers = {} if token is None else {"Authorization": f"token {token}"}
+    request = HTTPRequest(f"{api.url}api/idle", headers=headers, follow_redirects=False)
+    return await AsyncHTTPClient().fetch(request, raise_error=False)
+
+
+@pytest.mark.js214
+async def test_it_says_when_the_newest_evidence_was(api: Api) -> None:
+    """In the one field, and the format, that SageMaker reads."""
+    response = await ask(api, api.token)
+    assert response.code == 200
+    answer = json.loads(response.body)
+    assert list(answer) == ["lastActiveTimestamp"]
+    at = datetime.strptime(answer["lastActiveTimestamp"], FORMAT).replace(tzinfo=timezone.utc)
+    assert abs((at - api.service.status().host.evidence.at).total_seconds()) < 0.001
+    assert (datetime.now(timezone.utc) - at).total_seconds() < 60
+
+
+async def test_asking_is_no_activity(api: Api) -> None:
+    """SageMaker asks every few minutes, for ever."""
+    await api.send("GET", "/../../kernels")  # which does count, so that there is something to move
+    before = api.server.web_app.settings["api_last_activity"]
+    await asyncio.sleep(0.01)
+    assert (await ask(api, api.token)).code == 200
+    assert api.server.web_app.settings["api_last_activity"] == before
+
+
+async def test_a_stranger_is_told_nothing(api: Api) -> None:
+    """It needs the server's token, as the original does."""
+    for token in (None, "wrong"):
+        response = await ask(api, token)
+        assert response.code in (302, 403), response.code
+        assert b"lastActive" not in response.body
+
+
+@pytest.mark.parametrize("jp_server_config", [{"authorizer_class": NotToHim}], indirect=True)
+async def test_who_may_not_look_at_the_culler_is_refused(api: Api) -> None:
+    """The same authorization as for the rest of the API."""
+    assert (await ask(api, api.token)).code == 403
+
+
+async def test_without_a_culler_it_says_so(api: Api) -> None:
+    """No answer that could be taken for idleness."""
+    api.server.web_app.settings["idle_culler"] = None
+    assert (await ask(api, api.token)).code == 503
+
+
+def test_where_the_original_is_installed_the_route_is_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever order the extensions are loaded in."""
+    assert len(idle_route()) == 1
+    (tmp_path / OWNER).mkdir()
+    (tmp_path / OWNER / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert idle_route() == []
+    assert OWNER not in sys.modules
