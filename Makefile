@@ -34,7 +34,7 @@ PIP_INSTALL := -m pip install --quiet
 PROGRAMS := tmux:tmux screen:screen dash:dash zsh:zsh fish:fish sudo:sudo su:util-linux \
 	vim:vim nano:nano less:less man:man-db htop:htop sqlite3:sqlite3 watch:procps \
 	faketime:faketime cron:cron openssl:openssl unshare:util-linux setpriv:util-linux \
-	script:bsdutils
+	script:bsdutils gcc:build-essential
 BROWSER_PROGRAMS := chromium:chromium
 LINT_PROGRAMS := shellcheck:shellcheck
 
@@ -95,7 +95,7 @@ test-python: $(STAMPS)/test $(STAMPS)/policies
 
 ## test-live: whole servers, each in a namespace of its own, and their ends (LIVE_JOBS at a time)
 .PHONY: test-live
-test-live: $(STAMPS)/test
+test-live: $(STAMPS)/test $(STAMPS)/activity-monitor
 	@$(MAKE) have WHAT='$(PROGRAMS)'
 	$(call once_more_alone,$(PY) -m pytest tests/live, \
 		-n $(LIVE_JOBS) --dist=loadfile $(PYTEST_ARGS))
@@ -202,6 +202,11 @@ $(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
 $(STAMPS)/policies: | $(STAMPS)/venv
 	$(PY) $(PIP_INSTALL) --no-deps --upgrade --target .policy-evaluator ministack==1.5.33
 	@touch $@
+
+# Beside the environment, not in it: the tests of what is done where it is not installed go on.
+$(STAMPS)/activity-monitor: | $(STAMPS)/venv
+	rm -rf $@
+	$(PY) $(PIP_INSTALL) --no-deps --target $@ jupyter-activity-monitor-extension
 
 $(STAMPS)/browser: pyproject.toml | $(STAMPS)/venv
 	$(PY) $(PIP_INSTALL) -e '.[test,browser]'

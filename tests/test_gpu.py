@@ -77,6 +77,12 @@ def jobs() -> Iterator[list[int]]:
         process.wait()
 
 
+def nobody(pid: int) -> ResourceId | None:
+    """Say that no process counts."""
+    del pid
+    return None
+
+
 def source_of(owners: Mapping[int, ResourceId], threshold: float = 1.0) -> GpuSource:
     """Return a source that waits for no GPU to settle."""
     return GpuSource(owners.get, threshold, Nvml(settle_seconds=0).read)
@@ -180,7 +186,7 @@ async def test_waking_a_gpu_up_is_not_taken_for_its_use(gpus: FakeGpus) -> None:
         assert seconds == 1.0
         gpus.say("0.percent 0")
 
-    source = GpuSource({}.get, read=Nvml(sleep=settled).read)
+    source = GpuSource(nobody, read=Nvml(sleep=settled).read)
     gpus.say("0.percent 100")
     assert [seen.verdict for seen in await see(source)] == [Verdict.IDLE]
 
@@ -235,7 +241,7 @@ async def test_a_driver_that_hangs_is_unknown_and_is_not_asked_twice_at_once(
     gpus: FakeGpus,
 ) -> None:
     """The look goes on without it, and a second thread does not join the first."""
-    source = GpuSource({}.get, read=Nvml(settle_seconds=0).read, time_limit_seconds=0.3)
+    source = GpuSource(nobody, read=Nvml(settle_seconds=0).read, time_limit_seconds=0.3)
     gpus.say("0.percent 0", "0.hang 2")
     for _ in range(2):
         with pytest.raises(asyncio.TimeoutError):
@@ -257,9 +263,9 @@ async def test_a_gpu_that_nobody_can_ask_is_said_at_the_start(
 ) -> None:
     """There is the device, but no package: the limitation says what to install."""
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert GpuSource({}.get).limitations == ()
+    assert GpuSource(nobody).limitations == ()
     monkeypatch.setattr(gpu_module, "_DEVICE", str(tmp_path))
-    (sentence,) = GpuSource({}.get).limitations
+    (sentence,) = GpuSource(nobody).limitations
     assert "jupyter_idle_culler[gpu]" in sentence
 
 

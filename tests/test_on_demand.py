@@ -104,6 +104,7 @@ class World:
     )
     now: float = 1000.0
     ended: list[ResourceId] = field(default_factory=list)
+    name: str = "ending"
 
     def __post_init__(self) -> None:
         observer = Observer(
@@ -113,9 +114,10 @@ class World:
             clock=lambda: self.now,
             log=LOG,
             server_started_at=900.0,
-            read_table=lambda: ProcessTable({}, 0, 0.0),
+            read_table=lambda: ProcessTable(0.0, 0, {}),
         )
-        actor = Actor({Kind.KERNEL: self, Kind.HOST: self}, lambda: self.now, self.settled, LOG)
+        runners = {Kind.KERNEL: self, Kind.HOST: self}
+        actor = Actor(runners, lambda: self.now, self.settled, LOG)
         clock = AwakeClock(lambda: self.now, lambda: self.now)
         self.culler = Culler(observer, actor, self.policy, clock, Records(), LOG)
 

@@ -33,8 +33,9 @@ async def machine(path: Path, *answers: Any) -> AsyncIterator[tuple[FakeDocker, 
     try:
         yield docker, sidecars
     finally:
-        for server in (docker, *sidecars):
-            await server.close()
+        await docker.close()
+        for sidecar in sidecars:
+            await sidecar.close()
 
 
 @pytest.fixture
