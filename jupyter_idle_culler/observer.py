@@ -91,7 +91,10 @@ class Observer:
         )
 
     async def look_closer(self, snapshot: Snapshot, undecided: Collection[ResourceId]) -> Snapshot:
-        """Add to the last look what the sources on demand see of what is undecided."""
+        """Add to the last look what the sources on demand see of what is undecided.
+
+        Returns the snapshot itself where they add nothing.
+        """
         sources = [s for s in self.on_demand if s.covers == EVERYTHING or s.covers in undecided]
         if not sources or not undecided or self._look is None:
             return snapshot
@@ -100,6 +103,8 @@ class Observer:
         reports = await self._ask(sources, self._look, failures)
         self.last_look_seconds += time.monotonic() - began
         seen = [o for report in reports for o in report.observations]
+        if not seen and not failures:
+            return snapshot
         return replace(
             snapshot,
             observations=(*snapshot.observations, *seen),

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from traitlets.config import Config
 
 from jupyter_idle_culler import sagemaker_activity
 from jupyter_idle_culler.environment import Environment, Place
@@ -21,6 +22,8 @@ from jupyter_idle_culler.sagemaker_activity import (
     native_shutdown_runs,
     write_activity,
 )
+
+from .api_server import Api, merged, until
 
 LOG = logging.getLogger(__name__)
 AT = datetime(2026, 3, 1, 12, 0, 0, 5, tzinfo=timezone.utc)
@@ -229,3 +232,56 @@ def test_it_is_written_wherever_its_monitor_is_installed(
     (tmp_path / "jupyter_activity_monitor_extension.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
     assert native_shutdown_runs(Environment(Place.PLAIN))
+
+
+@pytest.fixture
+def jp_server_config(
+    request: pytest.FixtureRequest, jp_server_config: Config, path: Path
+) -> Config:
+    """Name the file, and what the test adds."""
+    settings = {
+        "check_interval_seconds": 300,
+        "sagemaker_activity_path": str(path),
+        "write_sagemaker_activity_file": True,
+        **getattr(request, "param", {}),
+    }
+    return merged(jp_server_config, **settings)
+
+
+@pytest.mark.js214
+async def test_a_server_writes_the_newest_evidence_there(api: Api, path: Path) -> None:
+    """And looks at least once a minute, so that what it writes is never older."""
+    await until(path.exists)
+    written = datetime.strptime(path.read_text(), TIME_FORMAT).replace(tzinfo=timezone.utc)
+    newest = api.service.status().host.evidence.at
+    assert abs((written - newest).total_seconds()) < 1
+    assert api.service.culler.check_interval_seconds == 60
+
+
+@pytest.fixture
+def linked(path: Path) -> Path:
+    """Put a link where the file is to be, before the server starts."""
+    path.symlink_to(path.with_name("precious"))
+    return path
+
+
+async def test_what_it_cannot_write_shows_in_the_health(linked: Path, api: Api) -> None:
+    """Where somebody put a link, people are told, and the rest works on."""
+    await until(lambda: api.service.status().health.problems)
+    (problem,) = api.service.status().health.problems
+    assert problem.source == "activity file"
+    assert "symbolic link" in problem.detail
+    assert api.service.status().health.status == "degraded"
+    assert linked.is_symlink()
+
+
+@pytest.mark.parametrize(
+    "jp_server_config",
+    [{"dry_run": True}, {"write_sagemaker_activity_file": False}],
+    indirect=True,
+)
+async def test_a_dry_run_and_who_does_not_want_it_write_nothing(api: Api, path: Path) -> None:
+    """A dry run changes nothing, and SageMaker would stop later for it."""
+    await api.service.culler.look()
+    assert api.service.activity_file is None
+    assert not path.exists()
