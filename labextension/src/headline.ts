@@ -198,7 +198,7 @@ export function headline(model: Model, trans: TranslationBundle): IHeadline {
     return stopsSoon(model, status, stopsIn, trans);
   }
   if (status.health.status !== 'ok') {
-    const [problem] = status.health.problems;
+    const problem = model.failedStop ?? status.health.problems[0];
     return plain(
       'attention',
       trans.__('Idle culler needs attention'),

@@ -2,7 +2,13 @@
 
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { IExplanation, IObservation, IResource, IStatus } from './api';
+import {
+  IExplanation,
+  IObservation,
+  IProblem,
+  IResource,
+  IStatus
+} from './api';
 import { IClock } from './clock';
 import { ICounts, IStatusEvent } from './events';
 
@@ -130,13 +136,21 @@ export class Model {
     return seconds === null ? null : this.left(seconds);
   }
 
-  /** Whether a host warning stands. */
+  /** What is wrong with a stop of the host that is due and failed; null: none is. */
+  get failedStop(): IProblem | null {
+    const problems = this._status?.health.problems ?? [];
+    const failed = problems.find(({ source }) => source === 'host');
+    return this.stopsIn === 0 ? (failed ?? null) : null;
+  }
+
+  /** Whether a host warning stands; no longer once its stop has failed. */
   get warned(): boolean {
     return (
       this._connection === 'ok' &&
       this._stop === null &&
       this._status?.host.warning !== null &&
-      this._status !== null
+      this._status !== null &&
+      this.failedStop === null
     );
   }
 

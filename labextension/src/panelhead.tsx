@@ -18,6 +18,9 @@ function hostSentence(
 ): string {
   const { host } = status;
   const what = whatStops(host.stop_action, trans);
+  if (model.failedStop !== null) {
+    return trans.__('%1 could not be stopped; it is tried again', what);
+  }
   if (host.stops_in_seconds !== null) {
     const left = countdown(model.left(host.stops_in_seconds), trans);
     const at = clockTime(model.moment(host.stops_in_seconds));

@@ -128,6 +128,32 @@ describe('The headline', () => {
     expect(say({ host: warned, health })[0]).toBe('warning');
   });
 
+  it('says that a stop was refused, and warns of it no more', () => {
+    const warning = { since: '', ends_in_seconds: 0, stops_at: '' };
+    const due = host({ warning, stops_in_seconds: 0 });
+    const gpu = { source: 'gpu', since: '', detail: 'gone', mend: '' };
+    const refused = {
+      source: 'host',
+      since: '',
+      detail: 'sagemaker:DeleteApp is not allowed',
+      mend: 'add this statement to a policy of the role: {}'
+    };
+    const health = {
+      status: 'unhealthy' as const,
+      problems: [gpu, refused]
+    };
+    expect(say({ host: due, health })).toEqual([
+      'attention',
+      'Idle culler needs attention'
+    ]);
+    expect(headline(model, trans).title).toBe(refused.detail);
+    expect(model.warned).toBe(false);
+    expect(model.failedStop).toBe(refused);
+    const ahead = host({ warning, stops_in_seconds: 60 });
+    expect(say({ host: ahead, health })[0]).toBe('warning');
+    expect(model.failedStop).toBeNull();
+  });
+
   it.each([
     ['absent', 'Idle culler off'],
     ['forbidden', 'Idle culler hidden'],
