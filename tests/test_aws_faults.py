@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import botocore.endpoint
+import botocore.loaders
+import botocore.session
 import pytest
 
 from jupyter_idle_culler.aws import sagemaker
@@ -57,6 +59,7 @@ class Row:
 
 
 STATEMENT = '"Effect": "Allow"'
+UNSEEN = "could not be seen"
 PREFLIGHT = [
     Row({BEFORE: "throttle"}, "", times=1),
     Row({BEFORE: "throttle"}, "throttled", says="fewer calls"),
@@ -71,6 +74,8 @@ PREFLIGHT = [
     Row({BEFORE: "cut"}, "cut"),
     Row({BEFORE: "truncate"}, "garbage", says="cut short"),
     Row({BEFORE: "empty"}, "garbage"),
+    Row({BEFORE: "bare"}, "garbage"),
+    Row({BEFORE: "lose"}, "cut"),
     Row({BEFORE: "garbage"}, "garbage", says="proxy or captive portal"),
     Row({BEFORE: "forbidden-page"}, "garbage", says="not the SageMaker API"),
     Row({BEFORE: "denied"}, "denied", says=STATEMENT),
@@ -94,6 +99,7 @@ STOPS = [
     Row({BEFORE: "denied", STOP: "lose", AFTER: "denied"}, "cut", 1),
     Row({STOP: "throttle"}, "", 1, times=1),
     Row({STOP: "throttle"}, "throttled"),
+    Row({STOP: "too-many"}, "throttled"),
     Row({STOP: "internal"}, "server-error"),
     Row({STOP: "unavailable"}, "server-error", times=1),
     Row({STOP: "lose-and-500"}, "", 1),
@@ -102,6 +108,8 @@ STOPS = [
     Row({STOP: "hang"}, "no-answer"),
     Row({STOP: "lose-and-hang"}, "", 1),
     Row({STOP: "delay"}, "", 1),
+    Row({STOP: "cut"}, "", 1),
+    Row({STOP: "truncate"}, "", 1),
     Row({STOP: "garbage"}, "garbage"),
     Row({STOP: "bare"}, "garbage"),
     Row({STOP: "empty"}, "not-stopping", says="still InService"),
@@ -109,20 +117,52 @@ STOPS = [
     Row({STOP: "denied"}, "denied", says=STATEMENT),
     Row({STOP: "explicit-deny"}, "denied", says="explicitly"),
     Row({STOP: "expired"}, "expired"),
+    Row({STOP: "invalid-token"}, "invalid"),
+    Row({STOP: "clock"}, "clock"),
     Row({STOP: "not-found"}, "not-found"),
-    Row({AFTER: "throttle"}, "", 1),
-    Row({AFTER: "internal"}, "", 1, says="could not be seen"),
-    Row({AFTER: "reset"}, "", 1, says="could not be seen"),
-    Row({AFTER: "hang"}, "", 1, says="could not be seen"),
-    Row({AFTER: "truncate"}, "", 1, says="could not be seen"),
-    Row({AFTER: "garbage"}, "", 1),
-    Row({AFTER: "denied"}, "", 1),
-    Row({AFTER: "expired"}, "", 1),
+    Row({AFTER: "throttle"}, "", 1, times=1, says="it is "),
+    Row({AFTER: "throttle"}, "", 1, says=UNSEEN),
+    Row({AFTER: "too-many"}, "", 1, says=UNSEEN),
+    Row({AFTER: "unavailable"}, "", 1, says=UNSEEN),
+    Row({AFTER: "internal"}, "", 1, says=UNSEEN),
+    Row({AFTER: "reset"}, "", 1, says=UNSEEN),
+    Row({AFTER: "lose"}, "", 1, says=UNSEEN),
+    Row({AFTER: "hang"}, "", 1, says=UNSEEN),
+    Row({AFTER: "cut"}, "", 1, says=UNSEEN),
+    Row({AFTER: "truncate"}, "", 1, says=UNSEEN),
+    Row({AFTER: "empty"}, "", 1, says=UNSEEN),
+    Row({AFTER: "bare"}, "", 1, says=UNSEEN),
+    Row({AFTER: "garbage"}, "", 1, says=UNSEEN),
+    Row({AFTER: "forbidden-page"}, "", 1, says=UNSEEN),
+    Row({AFTER: "denied"}, "", 1, says=UNSEEN),
+    Row({AFTER: "explicit-deny"}, "", 1, says=UNSEEN),
+    Row({AFTER: "expired"}, "", 1, says=UNSEEN),
+    Row({AFTER: "invalid-token"}, "", 1, says=UNSEEN),
+    Row({AFTER: "clock"}, "", 1, says=UNSEEN),
+    Row({AFTER: "delay"}, "", 1, says="it is "),
+    Row({AFTER: "not-found"}, "", 1, says="is gone"),
     Row({STOP: "lose", AFTER: "internal"}, "cut", 1, says="and then"),
     Row({STOP: "lose-and-hang", AFTER: "garbage"}, "no-answer", 1),
 ]
-_ELSEWHERE = 8
-"""Rows that are tests of their own below: credentials, region, route, boto3, the process itself."""
+LIVE = "live/test_sagemaker.py"
+ELSEWHERE = {
+    "no credentials": "test_without_credentials_that_is_said",
+    "a credentials server that hangs": "test_a_credentials_server_that_hangs_is_waited_for_only_so",
+    "no region": "test_without_a_region_that_is_said",
+    "no route": "test_no_route_is_told_apart_from_denied",
+    "no boto3": "test_without_boto3_that_is_said",
+    "the process that asks is killed, breaks or says something else": "test_a_process_that_ends_",
+    "two stops at once": "test_two_who_stop_at_once_stop_once",
+    "not in service": "test_a_thing_that_is_no_more_in_service_is_not_stopped",
+    "AccessDenied until it is allowed": f"{LIVE}:test_a_refused_stop_is_shown_with_the_statement",
+    "an outage that ends": f"{LIVE}:test_an_outage_is_waited_out",
+    "a full disk": f"{LIVE}:test_a_full_disk_keeps_no_stop_from_being_made",
+    "an unwritable activity file": "test_sagemaker_activity.py:test_what_it_cannot_write_shows",
+    "killed between warning and stop": f"{LIVE}:test_a_server_killed_between_warning_and_stop",
+    "a pre_stop_command that fails": f"{LIVE}:test_a_command_before_that_fails_or_hangs",
+    "a pre_stop_command that hangs": f"{LIVE}:test_a_command_before_that_fails_or_hangs",
+}
+"""Faults that are tests of their own: where each is."""
 
 
 def run(target: Target, wanted: str, longest_seconds: float = 60.0) -> Answer:
@@ -135,6 +175,9 @@ def run(target: Target, wanted: str, longest_seconds: float = 60.0) -> Answer:
     return asyncio.run(send())
 
 
+_LOADER = botocore.loaders.create_loader()
+
+
 def _hurry(seconds: float) -> None:
     time.sleep(min(seconds, 0.02))
 
@@ -145,6 +188,8 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sagemaker, "CONNECT_SECONDS", 1.0)
     monkeypatch.setattr(sagemaker, "READ_SECONDS", 0.7)
     monkeypatch.setattr(botocore.endpoint, "time", types.SimpleNamespace(sleep=_hurry))
+    # One for all: each would parse the model of SageMaker's API anew.
+    monkeypatch.setattr(botocore.session, "create_loader", lambda *_: _LOADER)
 
 
 @contextlib.contextmanager
@@ -397,7 +442,18 @@ def test_one_that_is_ready_and_not_needed_goes_away_without_a_word(
 
 
 def test_the_count_of_faults(record_property: Callable[[str, object], None]) -> None:
-    """How many faults the table has is printed at the end of the run: at least twenty."""
-    count = len(PREFLIGHT) + len(STOPS) + _ELSEWHERE
-    record_property("told", f"fault table: {count} faults at preflight and a stop")
-    assert count >= 20
+    """How many faults there are is printed at the end of the run: at each phase at least twenty
+    that differ."""
+    phases = {
+        "a preflight": {row.faults[BEFORE] for row in PREFLIGHT},
+        "a stop": {row.faults[STOP] for row in STOPS if STOP in row.faults},
+        "the describe after it": {row.faults[AFTER] for row in STOPS if AFTER in row.faults},
+    }
+    for place in ELSEWHERE.values():
+        module, _, test = place.rpartition(":")
+        text = (Path(__file__).parent / (module or Path(__file__).name)).read_text("utf-8")
+        assert f"def {test}" in text, place
+    assert all(len(faults) >= 20 for faults in phases.values()), phases
+    counts = ", ".join(f"{len(faults)} at {phase}" for phase, faults in phases.items())
+    rows = len(PREFLIGHT) + len(STOPS) + len(ELSEWHERE)
+    record_property("told", f"fault table: {rows} rows; faults that differ: {counts}")
