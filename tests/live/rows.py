@@ -78,9 +78,9 @@ def _run(scenario: Scenario, argument: Callable[[Scenario], Any]) -> None:
 
 
 def run_in_homes(
-    request: pytest.FixtureRequest, homes: pytest.TempPathFactory
+    request: pytest.FixtureRequest, homes: pytest.TempPathFactory, at_once: int = 3
 ) -> Iterator[dict[str, Future[None]]]:
-    """Run the selected scenarios of a module, three at once, each in a home of its own."""
+    """Run the selected scenarios of a module, so many at once, each in a home of its own."""
     base, numbers = homes.mktemp("host"), itertools.count()
 
     def home(_: Scenario) -> Home:
@@ -88,7 +88,7 @@ def run_in_homes(
         path.mkdir()
         return Home(path)
 
-    yield from run_side_by_side(request, 3, home)
+    yield from run_side_by_side(request, at_once, home)
 
 
 def minutes(seconds: float) -> float:

@@ -6,8 +6,8 @@ import contextlib
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from .rows import (
     TIMEOUT,
     WARNING,
     Home,
+    Scenario,
     entries,
     joined,
     run_in_homes,
@@ -34,6 +35,7 @@ ROOT = Path(__file__).parent.parent.parent
 METADATA = ROOT / "tests" / "fixtures" / "metadata"
 ACTIVITY = "api/idle-culler/v1/activity"
 PUNCTUAL_SECONDS = 1.0
+BUSY_SECONDS = TIMEOUT + 3
 DOMAIN = "d-abc123def456"
 APP = {"DomainId": DOMAIN, "AppType": "JupyterLab", "AppName": "default"}
 ENVIRONMENTS: dict[str, tuple[str, dict[str, str]]] = {
@@ -106,75 +108,64 @@ def is_never_stopped(stand_in: SageMakerStandIn, seconds: float) -> None:
     assert not stand_in.problems
 
 
-@pytest.mark.js214
-@pytest.mark.parametrize("environment", ENVIRONMENTS)
-def test_what_is_idle_is_stopped_once_at_its_deadline(environment: str, tmp_path: Path) -> None:
-    """Idle for the timeout: one right call, not before the deadline and within a second after it.
+def of_each(names: Iterable[str]) -> Callable[[Callable[[Home, str], None]], Scenario]:
+    """Run a scenario for each name, three at once."""
 
-    Alone on the machine, for punctuality is what is measured.
-    """
-    with SageMakerStandIn() as stand_in, running(Home(tmp_path), environment, stand_in) as server:
-        arn = create_all(stand_in)[environment]
-        with set_up(server), joined(server) as kernel:
-            kernel.execute("1 + 1")
-        call = the_one_stop(stand_in, environment)
-        late = call.at - stopped_by(server, WARNING)["deadline"]
-        assert 0 <= late <= PUNCTUAL_SECONDS, f"{late:.2f} s after the deadline"
-        assert stand_in.status_of(arn) in ("Stopping", "Deleting")
-        time.sleep(3)
-        assert len(stand_in.stops()) == 1
-        (outcome,) = entries(server, "host", "stop", "outcome")
-        assert "AWS accepted the stop" in outcome["detail"]
-        started = next(e for e in server.journal() if e["event"] == "start")
-        assert started["stop_action"] == server.status()["host"]["stop_action"]
-        assert not server.ended
-        server.close()
+    def of_scenario(scenario: Callable[[Home, str], None]) -> Scenario:
+        def all_of_them(home: Home) -> None:
+            def one(name: str) -> None:
+                path = home.path / name[:2]
+                path.mkdir()
+                scenario(Home(path), name)
 
+            with ThreadPoolExecutor(3) as pool:
+                begun = {name: pool.submit(one, name) for name in names}
+            failed = {name: f.exception() for name, f in begun.items() if f.exception()}
+            assert not failed, failed
 
-def of_each(scenario: Callable[[Home, str], None]) -> Callable[[Home], None]:
-    """Run a scenario in every environment, one after the other."""
+        for attribute in ("__name__", "__qualname__", "__doc__", "__module__"):
+            setattr(all_of_them, attribute, getattr(scenario, attribute))
+        return all_of_them
 
-    def in_each(home: Home) -> None:
-        for environment in ENVIRONMENTS:
-            path = home.path / environment[0:2]
-            path.mkdir()
-            scenario(Home(path), environment)
-
-    in_each.__name__, in_each.__doc__ = scenario.__name__, scenario.__doc__
-    in_each.__module__ = scenario.__module__
-    in_each.__qualname__ = scenario.__qualname__
-    return in_each
+    return of_scenario
 
 
 @side_by_side
-@of_each
-def test_what_is_busy_is_not_stopped(home: Home, environment: str) -> None:
-    """A silent cell runs: no call."""
+@of_each(ENVIRONMENTS)
+def test_a_machine_is_stopped_once_when_nothing_works_any_more(
+    home: Home, environment: str
+) -> None:
+    """A silent cell runs: no call. It ends, the warning stands, somebody comes: still none.
+
+    A whole timeout later one right call, not before the deadline and within a second after it.
+    """
     with SageMakerStandIn() as stand_in, running(home, environment, stand_in) as server:
-        create_all(stand_in)
+        arn = create_all(stand_in)[environment]
         with contextlib.ExitStack() as tabs:
             with set_up(server):
                 kernel = tabs.enter_context(joined(server))
-                kernel.execute("import time; time.sleep(1000)", wait=False)
-            is_never_stopped(stand_in, TIMEOUT + 2)
-
-
-@side_by_side
-@of_each
-def test_evidence_during_the_warning_puts_the_stop_off(home: Home, environment: str) -> None:
-    """Warned, then somebody comes: no call until a whole timeout later."""
-    with SageMakerStandIn() as stand_in, running(home, environment, stand_in) as server:
-        create_all(stand_in)
+                kernel.execute(f"import time; time.sleep({BUSY_SECONDS})", wait=False)
+            is_never_stopped(stand_in, BUSY_SECONDS - 1)
         wait_until(lambda: entries(server, "host", "warn", "decision"), "the warning")
         came = time.monotonic()
         server.request("POST", ACTIVITY, {"presence": True})
         call = the_one_stop(stand_in, environment)
         assert call.at - came >= TIMEOUT
         assert entries(server, "host", "cancel-warning", "decision")
+        late = call.at - stopped_by(server, WARNING)["deadline"]
+        assert 0 <= late <= PUNCTUAL_SECONDS, f"{late:.2f} s after the deadline"
+        assert stand_in.status_of(arn) in ("Stopping", "Deleting")
+        time.sleep(2)
+        assert len(stand_in.stops()) == 1
+        (outcome,) = entries(server, "host", "stop", "outcome")
+        assert "AWS accepted the stop" in outcome["detail"]
+        started = next(e for e in server.journal() if e["event"] == "start")
+        assert started["stop_action"] == server.status()["host"]["stop_action"]
+        assert not server.ended
 
 
 @side_by_side
-@of_each
+@of_each(ENVIRONMENTS)
 def test_a_dry_run_stops_nothing_and_says_what_it_would_have(home: Home, environment: str) -> None:
     """dry_run: no call; the journal says which call it would have been."""
     config = {"dry_run": True}
@@ -188,29 +179,26 @@ def test_a_dry_run_stops_nothing_and_says_what_it_would_have(home: Home, environ
 
 
 @side_by_side
-def test_elsewhere_nothing_is_asked_of_aws(home: Home) -> None:
-    """Studio Classic, a damaged file, a plain machine, JupyterHub: `auto` stops nothing there.
+@of_each(["studio-classic", "damaged", "missing"])
+def test_elsewhere_nothing_is_asked_of_aws(home: Home, where: str) -> None:
+    """Studio Classic, a damaged file, a plain machine: `auto` stops nothing there.
 
     A damaged file is told of once, in the log and in the health.
     """
-    damaged = home.path / "damaged.json"
-    damaged.write_text('{"ResourceArn": "arn:aws:sag')
-    missing = home.path / "missing.json"
-    for number, path in enumerate((METADATA / "studio-classic.json", damaged, missing)):
-        config = {"metadata_path": str(path)}
-        place = Home(home.path / str(number))
-        place.path.mkdir()
-        with SageMakerStandIn() as stand_in, running(place, "", stand_in, config) as server:
-            assert server.status()["host"]["stop_action"] == "none"
-            is_never_stopped(stand_in, TIMEOUT + 1)
-            assert not stand_in.calls
-            health = server.status()["health"]
-            if path == damaged:
-                (problem,) = health["problems"]
-                assert "damaged" in problem["detail"]
-                assert server.log.count(problem["detail"]) == 1
-            elif path.name == "studio-classic.json":
-                assert health["status"] == "ok", health
+    (home.path / "damaged.json").write_text('{"ResourceArn": "arn:aws:sag')
+    folder = METADATA if where == "studio-classic" else home.path
+    config = {"metadata_path": str(folder / f"{where}.json")}
+    with SageMakerStandIn() as stand_in, running(home, "", stand_in, config) as server:
+        assert server.status()["host"]["stop_action"] == "none"
+        is_never_stopped(stand_in, TIMEOUT + 1)
+        assert not stand_in.calls
+        health = server.status()["health"]
+        if where == "studio-classic":
+            assert health["status"] == "ok", health
+        else:
+            (problem,) = health["problems"]
+            assert {"damaged": "damaged", "missing": "exist"}[where] in problem["detail"]
+            assert server.log.count(problem["detail"]) == 1
 
 
 @side_by_side
@@ -282,6 +270,7 @@ def test_a_preflight_tells_before_the_deadline(home: Home) -> None:
             assert "the host may not be stopped" in server.log
 
 
+@pytest.mark.js214
 @side_by_side
 def test_nothing_of_boto3_is_in_the_server(home: Home) -> None:
     """After a preflight and a stop the server has loaded neither boto3 nor botocore."""
@@ -319,12 +308,12 @@ def test_a_lost_answer_is_no_second_stop(home: Home) -> None:
 
 
 @side_by_side
-def test_an_outage_is_waited_out_with_growing_pauses(home: Home) -> None:
+def test_an_outage_is_waited_out(home: Home) -> None:
     """AWS fails, then works again: shown as unhealthy meanwhile, and stopped once."""
-    faults = {BEFORE: "internal"}
+    faults = {BEFORE: "internal"}  # three tries each of the preflight and the first stop
     with (
         SageMakerStandIn() as stand_in,
-        FaultyProxy(stand_in.url, faults, times=9) as proxy,
+        FaultyProxy(stand_in.url, faults, times=6) as proxy,
         running(home, "notebook-instance", stand_in, url=proxy.url) as server,
     ):
         create_all(stand_in)
@@ -349,37 +338,40 @@ def test_a_server_killed_between_warning_and_stop_stops_nothing(home: Home) -> N
 
 
 @side_by_side
-def test_a_command_before_that_fails_or_hangs_puts_the_stop_off(home: Home) -> None:
+@of_each(["fails", "hangs"])
+def test_a_command_before_that_fails_or_hangs_puts_the_stop_off(home: Home, how: str) -> None:
     """pre_stop_command: no call, shown as unhealthy."""
-    for number, command in enumerate((["false"], ["sleep", "1000"])):
-        config = {"pre_stop_command": command, "pre_stop_timeout_seconds": 1}
-        place = Home(home.path / str(number))
-        place.path.mkdir()
-        with (
-            SageMakerStandIn() as stand_in,
-            running(place, "notebook-instance", stand_in, config) as server,
-        ):
-            create_all(stand_in)
-            wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
-            is_never_stopped(stand_in, 2)
-            assert server.status()["health"]["status"] == "unhealthy"
+    command = {"fails": ["false"], "hangs": ["sleep", "1000"]}[how]
+    config = {"pre_stop_command": command, "pre_stop_timeout_seconds": 1}
+    with (
+        SageMakerStandIn() as stand_in,
+        running(home, "notebook-instance", stand_in, config) as server,
+    ):
+        create_all(stand_in)
+        wait_until(lambda: entries(server, "host", "stop", "outcome"), "the outcome")
+        is_never_stopped(stand_in, 2)
+        assert server.status()["health"]["status"] == "unhealthy"
 
 
 @side_by_side
 def test_a_full_disk_keeps_no_stop_from_being_made(home: Home) -> None:
-    """Where the journal cannot be written the stop comes all the same, and the health tells."""
+    """Where neither the journal nor the file for SageMaker's own idle shutdown can be written the
+    stop comes all the same, and the health and the log tell of both."""
     full = home.path / "full"
     full.mkdir()
     fill = f"mount -t tmpfs -o size=16k none {full}; head -c 64k /dev/zero > {full}/x || true"
-    config = {"journal_path": str(full / "journal.jsonl")}
+    activity = full / "last-active"
+    config = {"journal_path": str(full / "journal.jsonl"), "sagemaker_activity_path": str(activity)}
     with (
         SageMakerStandIn() as stand_in,
-        running(home, "notebook-instance", stand_in, config, prefix=shell(fill)) as server,
+        running(home, "jupyterlab-space", stand_in, config, prefix=shell(fill)) as server,
     ):
         create_all(stand_in)
-        the_one_stop(stand_in, "notebook-instance")
-        health = server.status()["health"]
-        assert any(problem["source"] == "journal" for problem in health["problems"])
+        the_one_stop(stand_in, "jupyterlab-space")
+        told = {one["source"]: one["detail"] for one in server.status()["health"]["problems"]}
+        assert "No space left" in told["journal"]
+        assert "No space left" in told["activity file"]
+        assert server.log.count("SageMaker's own idle shutdown is not told of evidence") == 1
 
 
 def test_the_arns_of_the_fixtures_are_of_the_stand_in() -> None:
