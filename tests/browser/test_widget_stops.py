@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
+from tests.aws.stand_in import SageMakerStandIn
 from tests.live.harness import LiveServer
 from tests.live.rows import LATENESS_SECONDS, entries, minutes, seen_of
 
@@ -38,6 +39,7 @@ def beat():
         time.sleep(1)
         print('beat')
 threading.Thread(target=beat, daemon=True).start()"""
+METADATA = Path(__file__).parent.parent / "fixtures" / "metadata"
 WARNED = "This server stops in"
 # Changes a document as its editor does, without anybody at the keys.
 _CHANGE = """([id, text]) => {
@@ -371,6 +373,36 @@ def test_stop_now_asks_saves_and_stops(world: World) -> Steps:
         said = widget.overlay.text_content() or ""
         assert "as was asked for" in said, said
         assert "Your notebooks were saved" in said, said
+        tab.close()
+
+
+@side_by_side
+def test_a_refused_stop_is_told_with_the_statement_that_allows_it(world: World) -> Steps:
+    """AccessDenied: the status item asks for attention in the place of its countdown, no warning
+    stands any more, and the panel has the IAM statement. Once that holds, the next try stops."""
+    may_stop: list[bool] = []
+    stand_in = SageMakerStandIn(allows=lambda does, _: "Describe" in does or bool(may_stop))
+    metadata = METADATA / "notebook-instance.json"
+    config = {"stop_action": "notebook-instance", "metadata_path": str(metadata)}
+    with stand_in, contextlib.ExitStack() as ends:
+        arn = stand_in.add_notebook("My-Notebook")
+        server = world.lab("refused", config, env=stand_in.env)
+        ends.callback(server.close)
+        tab, widget = yield from opened(world, server)
+        widget.open_panel()
+        yield EVERYBODY
+        limit(server)
+        yield toast_on(widget, "This instance stops in", TIMEOUT + LATENESS_SECONDS)
+        yield Until(lambda: widget.says("attention"), "the refusal", TIMEOUT + LATENESS_SECONDS)
+        assert widget.line is not None
+        assert "sagemaker:StopNotebookInstance is not allowed" in widget.line.title
+        assert widget.shows("This instance could not be stopped; it is tried again")
+        assert widget.shows(f'"sagemaker:StopNotebookInstance"], "Resource": "{arn}"')
+        yield no_toast_on(widget, "This instance stops in")
+        may_stop.append(True)
+        yield Until(lambda: stand_in.status_of(arn) == "Stopping", "the next try", 60)
+        assert not stand_in.problems
+        assert not tab.errors
         tab.close()
 
 
