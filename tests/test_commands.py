@@ -114,6 +114,10 @@ def test_a_command_is_shown_short_and_on_one_line() -> None:
     assert command_of(["/usr/bin/python3", "train.py"]).text == "python3 train.py"
     assert command_of(["-bash"]).text == "bash"
     assert command_of([], "kworker").text == "kworker"
+    folder = "/home/somebody/projects/a-long-name/of-some-folder"
+    assert command_of(["python3", "/srv/train.py"]).text == "python3 /srv/train.py"
+    assert command_of(["python3", f"{folder}/train.py", "7"]).text == "python3 …/train.py 7"
+    assert command_of(["ls", f"{folder}/{folder}/"]).text.endswith("…")
     text = command_of(["python3", "-c", "print(1)\n" * 40]).text
     assert len(text) == 60
     assert text.isprintable()

@@ -138,6 +138,15 @@ _SHELL = _Rule(_words("-c --command"), _words("-o -O +O --rcfile --init-file -C 
 DEFAULT_INTERACTIVE: Tuple[str, ...] = (*sorted(_REPLS), *sorted(EDITORS))
 
 
+def _printable(words: Iterable[str]) -> str:
+    return "".join(c if c.isprintable() else " " for c in " ".join(words))
+
+
+def _without_folders(argument: str) -> str:
+    folders, _, name = argument.rpartition("/")
+    return f"…/{name}" if folders.startswith("/") and name else argument
+
+
 class Command(NamedTuple):
     """A command line as a person would say it: ``name`` without its path, and ``arguments``.
 
@@ -150,9 +159,13 @@ class Command(NamedTuple):
 
     @property
     def text(self) -> str:
-        """The command for people, at most 60 characters of it."""
-        line = " ".join((self.name, *self.arguments))
-        line = "".join(c if c.isprintable() else " " for c in line)
+        """The command for people, at most 60 characters of it.
+
+        Where that is too little, folders go first: the name of a script says more than its place.
+        """
+        line = _printable((self.name, *self.arguments))
+        if len(line) > _LONGEST_TEXT:
+            line = _printable((self.name, *map(_without_folders, self.arguments)))
         return line if len(line) <= _LONGEST_TEXT else line[: _LONGEST_TEXT - 1] + "…"
 
 
