@@ -44,6 +44,8 @@ once_more_alone = $(1) $(2) || { [ $$? = 1 ] && echo "once more, alone:" && \
 	$(1) --last-failed --last-failed-no-failures=none; }
 
 # jlpm (Yarn) comes with jupyter-builder; Node from PATH, or from PyPI where that has none that fits.
+# Node trusts only certificates of its own, also behind a proxy whose certificate the system has.
+export NODE_EXTRA_CA_CERTS ?= $(wildcard /etc/ssl/certs/ca-certificates.crt)
 IN_VENV := PATH="$(CURDIR)/$(VENV)/bin:$$PATH"
 JLPM := $(IN_VENV) jlpm
 NODE_FITS := node -e '[a, b] = process.versions.node.split(".").map(Number); \

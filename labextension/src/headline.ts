@@ -287,9 +287,10 @@ export function warningText(
         since
       )
     : trans.__(
-        '%1 stops in %2: nothing has run and nobody has worked since %3.',
+        '%1 stops in %2, at %3: nothing has run and nobody has worked since %4.',
         what,
         left,
+        clockTime(model.moment(status.host.stops_in_seconds ?? 0)),
         since
       );
 }

@@ -1,12 +1,48 @@
 /** Tells once, at the next start, when and why it was stopped and what was shut down. */
 
-import { Notification } from '@jupyterlab/apputils';
+import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
+import { Widget } from '@lumino/widgets';
 
+import { ILastStop } from './api';
 import { Client } from './client';
-import { factsOfLastStop, stoppedDetail, stoppedHeading } from './stopped';
+import {
+  factsOfLastStop,
+  stoppedDetail,
+  stoppedHeading,
+  unsavedText
+} from './stopped';
 
 const TOLD_KEY = 'jupyter_idle_culler:last-stop';
+
+/** Show all that is known of a stop. */
+async function showLastStop(
+  last: ILastStop,
+  trans: TranslationBundle
+): Promise<void> {
+  const facts = factsOfLastStop(last);
+  const lines = [
+    stoppedDetail(facts, trans),
+    unsavedText(facts, trans),
+    last.kernels.length > 0
+      ? trans.__('Kernels: %1', last.kernels.join(', '))
+      : '',
+    last.terminals.length > 0
+      ? trans.__('Terminals: %1', last.terminals.join(', '))
+      : '',
+    last.reason,
+    last.evidence === '' ? '' : trans.__('Last evidence: %1', last.evidence)
+  ];
+  const node = document.createElement('div');
+  for (const line of lines.filter(text => text !== '')) {
+    node.appendChild(document.createElement('p')).textContent = line;
+  }
+  await showDialog({
+    title: stoppedHeading(facts, trans),
+    body: new Widget({ node }),
+    buttons: [Dialog.okButton({ label: trans.__('Close') })]
+  });
+}
 
 /** Tells of a stop when the server first answers, or when the page is first looked at. */
 export class LastStopNotice {
@@ -29,15 +65,19 @@ export class LastStopNotice {
     ) {
       return;
     }
+    const trans = this._trans;
     const facts = factsOfLastStop(last);
-    const text = [
-      stoppedHeading(facts, this._trans),
-      stoppedDetail(facts, this._trans),
-      last.asked_by === null && last.evidence !== ''
-        ? this._trans.__('Last evidence: %1', last.evidence)
-        : ''
-    ];
-    Notification.info(text.join(' ').trim(), { autoClose: false });
+    const heading = stoppedHeading(facts, trans);
+    // The lab cuts longer ones at 140 characters.
+    Notification.info(`${heading} ${stoppedDetail(facts, trans)}`, {
+      autoClose: false,
+      actions: [
+        {
+          label: trans.__('Details'),
+          callback: () => void showLastStop(last, trans)
+        }
+      ]
+    });
     if (model.mayWrite) {
       api.forgetLastStop().catch(() => undefined); // it is then told once more
     }

@@ -24,6 +24,8 @@ export type Connection =
 /** The stop of the host, from the decision on. */
 export interface IStop {
   stage: 'saving' | 'stopping' | 'stopped';
+  /** The page did not see it: it was due, and the server answers no more. */
+  presumed: boolean;
   /** On the wall clock, in milliseconds. */
   at: number;
   /** null: a person asked for it. */
@@ -31,6 +33,7 @@ export interface IStop {
   kernels: number;
   terminals: number;
   saved: number;
+  /** What could not be saved, or is not saved yet. */
   failed: readonly string[];
 }
 
@@ -136,6 +139,16 @@ export class Model {
     return seconds === null ? null : this.left(seconds);
   }
 
+  /** Since when a stop is overdue, on the wall clock; null: none is. Machines that slept count. */
+  get overdueSince(): Date | null {
+    const seconds = this._status?.host.stops_in_seconds ?? null;
+    if (seconds === null || this._status?.dry_run === true) {
+      return null;
+    }
+    const due = this._wallAt + seconds * 1000;
+    return this._clock.wall() >= due ? new Date(due) : null;
+  }
+
   /** What is wrong with a stop of the host that is due and failed; null: none is. */
   get failedStop(): IProblem | null {
     const problems = this._status?.health.problems ?? [];
@@ -190,6 +203,7 @@ export class Model {
   setStatus(status: IStatus, at: number): void {
     this._status = status;
     this._at = at;
+    this._wallAt = this._clock.wall() - (this._clock.monotonic() - at);
     this._connection = 'ok';
     this._changed.emit();
   }
@@ -265,6 +279,7 @@ export class Model {
   private _observations: readonly IObservation[] = [];
   private _limitations: readonly string[] = [];
   private _at = 0;
+  private _wallAt = 0;
   private _explainedAt = 0;
   private _stop: IStop | null = null;
   private _refusal = '';

@@ -8,7 +8,12 @@ import { Widget } from '@lumino/widgets';
 import { Client } from './client';
 import { IStop } from './model';
 import { StopWatcher } from './stop';
-import { factsOfStop, stoppedDetail, stoppedHeading } from './stopped';
+import {
+  factsOfStop,
+  stoppedDetail,
+  stoppedHeading,
+  unsavedText
+} from './stopped';
 
 /** By then a dialog of the lab has been drawn. */
 const DRAWN_AFTER_MS = 200;
@@ -49,30 +54,38 @@ export class StoppedOverlay implements IDisposable {
     if (stop === null || stop.stage !== 'stopped') {
       this._isClosed = false;
       this._hide();
-    } else if (this._widget === null && !this._isClosed) {
-      this._show(stop);
+    } else if (!this._isClosed) {
+      if (this._widget === null) {
+        this._show();
+      }
+      this._say(stop);
     }
   }
 
-  private _show(stop: IStop): void {
+  private _say(stop: IStop): void {
     const facts = factsOfStop(stop);
-    const overlay = new Widget({ node: document.createElement('div') });
+    this._heading.textContent = stoppedHeading(facts, this._trans);
+    this._detail.textContent = stoppedDetail(facts, this._trans);
+    this._unsaved.textContent = unsavedText(facts, this._trans);
+    this._unsaved.hidden = this._unsaved.textContent === '';
+  }
+
+  private _show(): void {
+    // Of the browser's own dialogs, so that none of the lab's keeps the keyboard to itself.
+    const node = document.createElement('dialog');
+    const overlay = new Widget({ node });
     this._widget = overlay;
     overlay.addClass('jp-IdleCuller-stopped');
-    const { node } = overlay;
     node.setAttribute('role', 'alertdialog');
-    node.setAttribute('aria-modal', 'true');
     node.setAttribute('aria-labelledby', 'jp-IdleCuller-stoppedHeading');
     node.setAttribute('aria-describedby', 'jp-IdleCuller-stoppedDetail');
     const box = node.appendChild(document.createElement('div'));
     box.className = 'jp-IdleCuller-stoppedBox';
-    const heading = box.appendChild(document.createElement('h2'));
-    heading.id = 'jp-IdleCuller-stoppedHeading';
-    heading.className = 'jp-IdleCuller-stoppedHeading';
-    heading.textContent = stoppedHeading(facts, this._trans);
-    const detail = box.appendChild(document.createElement('p'));
-    detail.id = 'jp-IdleCuller-stoppedDetail';
-    detail.textContent = stoppedDetail(facts, this._trans);
+    this._heading.id = 'jp-IdleCuller-stoppedHeading';
+    this._heading.className = 'jp-IdleCuller-stoppedHeading';
+    this._detail.id = 'jp-IdleCuller-stoppedDetail';
+    this._unsaved.className = 'jp-IdleCuller-stoppedUnsaved';
+    box.append(this._heading, this._detail, this._unsaved);
     const hint = box.appendChild(document.createElement('p'));
     hint.textContent = this._trans.__(
       'Start it again the way you usually do, then load this page anew.'
@@ -83,15 +96,11 @@ export class StoppedOverlay implements IDisposable {
     const close = this._button(box, this._trans.__('Look at the page'));
     close.addEventListener('click', () => this._onClose());
     node.addEventListener('keydown', event => {
-      if (event.key === 'Escape') {
-        this._onClose();
-      } else if (event.key === 'Tab') {
-        event.preventDefault();
-        (document.activeElement === reload ? close : reload).focus();
-      }
-      event.stopPropagation();
+      event.stopPropagation(); // no shortcut of the lab is meant
     });
+    node.addEventListener('cancel', () => this._onClose());
     Widget.attach(overlay, document.body);
+    node.showModal();
     reload.focus();
     Dialog.tracker.forEach(dialog => this._onDialog(null, dialog));
   }
@@ -133,6 +142,9 @@ export class StoppedOverlay implements IDisposable {
   }
 
   private readonly _lostTitle: string;
+  private readonly _heading = document.createElement('h2');
+  private readonly _detail = document.createElement('p');
+  private readonly _unsaved = document.createElement('p');
   private _widget: Widget | null = null;
   private _isClosed = false;
   private _isDisposed = false;

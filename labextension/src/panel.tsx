@@ -84,7 +84,6 @@ export class IdleCullerPanel extends ReactWidget {
     this.addClass('jp-IdleCuller-panel');
     this.title.icon = hourglassIcon;
     this.title.caption = trans.__('Idle culler');
-    this.title.closable = true;
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', trans.__('Idle culler'));
     this.node.tabIndex = -1;

@@ -72,7 +72,7 @@ function Problems({ client, trans }: IPanelProps): JSX.Element | null {
     <div className="jp-IdleCuller-problems" role="group">
       <strong>
         {health.status === 'degraded'
-          ? trans.__('Needs attention: it cannot see everything')
+          ? trans.__('Needs attention')
           : trans.__('Needs attention: it cannot do its work')}
       </strong>
       <ul>
@@ -99,6 +99,11 @@ function absence(model: Model, trans: TranslationBundle): string {
         'The server extension is not enabled here: nothing is stopped for being idle. "jupyter server extension enable jupyter_idle_culler" and a restart of the server enable it.'
       );
     case 'forbidden':
+      if (model.status !== null) {
+        return trans.__(
+          'The server no longer lets this page look: you may have been logged out. Load the page anew to log in.'
+        );
+      }
       return trans.__(
         'You may not see the idle culler of this server. Its administrator can permit it: the resource is "idle-culler".'
       );

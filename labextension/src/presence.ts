@@ -62,7 +62,7 @@ export class PresenceThrottle implements IDisposable {
   private _isDisposed = false;
 }
 
-/** Hears keys, pointers, wheels and touches; keeps nothing of them. */
+/** Hears keys, input, pointers, wheels and touches; keeps nothing of them. */
 export class InteractionListener implements IDisposable {
   constructor(
     private readonly _target: Document,
@@ -114,6 +114,7 @@ export class InteractionListener implements IDisposable {
 
   private readonly _listeners: readonly [string, (event: Event) => void][] = [
     ['keydown', this._key],
+    ['input', this._act], // dictated, or put together by an input method
     ['pointerdown', this._act],
     ['pointermove', this._move],
     ['wheel', this._act],

@@ -40,6 +40,15 @@ async function savedInTime(
   }
 }
 
+/** Return the names of what has unsaved changes. */
+export function unsavedNames(documents: Iterable<ISavable>): string[] {
+  return namesOf([...documents].filter(each => each.hasUnsavedChanges));
+}
+
+function namesOf(documents: readonly ISavable[]): string[] {
+  return documents.map(each => each.name.slice(0, NAME_LENGTH)).slice(0, NAMES);
+}
+
 /** Save every document with unsaved changes. Never rejects. */
 export async function saveAll(
   documents: Iterable<ISavable>,
@@ -49,9 +58,6 @@ export async function saveAll(
   const outcomes = await Promise.all(
     unsaved.map(each => savedInTime(each, limitMs))
   );
-  const failed = unsaved
-    .filter((_, index) => !outcomes[index])
-    .map(each => each.name.slice(0, NAME_LENGTH))
-    .slice(0, NAMES);
+  const failed = namesOf(unsaved.filter((_, index) => !outcomes[index]));
   return { saved: outcomes.filter(done => done).length, failed };
 }

@@ -72,6 +72,16 @@ export function isOutOfBounds(wish: number | null, setting: ISetting): boolean {
   );
 }
 
+/** Tell whether the server took a wish, but something else holds it shorter. */
+function isShortened(wish: number | null, setting: ISetting): boolean {
+  return (
+    wish !== null &&
+    setting.source === 'user' &&
+    setting.value !== null &&
+    setting.value < wish
+  );
+}
+
 /** Say what the administrator's bounds make of a setting. */
 export function boundText(
   setting: ISetting,
@@ -88,6 +98,8 @@ export function boundText(
     sentences.push(
       trans.__('Your %1 is out of bounds and not followed.', wish ?? '')
     );
+  } else if (isShortened(wish, setting)) {
+    sentences.push(trans.__('Your %1 is not followed in full.', wish ?? ''));
   }
   if (minimum !== null && maximum !== null) {
     sentences.push(

@@ -98,18 +98,20 @@ export class SettingsLink {
     if (model.connection !== 'ok') {
       return;
     }
-    try {
-      const settings = await api.changeSettings(changes);
-      this._preferences.setRefusal('');
-      this._take(settings);
-    } catch (error) {
-      const message = messageOf(error);
-      if (message !== this._preferences.refusal) {
-        this._preferences.setRefusal(message);
-        const said = this._trans.__('Idle culler settings: %1', message);
-        Notification.error(said, { autoClose: 10_000 });
+    const refusals: string[] = [];
+    for (const [name, value] of Object.entries(changes)) {
+      try {
+        this._take(await api.changeSettings({ [name]: value }));
+      } catch (error) {
+        refusals.push(messageOf(error)); // which is no reason to drop the others
       }
     }
+    const message = refusals.join(' ');
+    if (message !== '' && message !== this._preferences.refusal) {
+      const said = this._trans.__('Idle culler settings: %1', message);
+      Notification.error(said, { autoClose: 10_000 });
+    }
+    this._preferences.setRefusal(message);
     await this._client.refresh();
   }
 

@@ -8,7 +8,7 @@ import { Client } from './client';
 import { IClock } from './clock';
 import { IDecisionEvent } from './events';
 import { IStop } from './model';
-import { ISavable, ISaved, saveAll } from './saving';
+import { ISavable, ISaved, saveAll, unsavedNames } from './saving';
 
 /** While a stop is under way the server is asked this often whether it is still there. */
 const PROBE_MS = 2000;
@@ -35,6 +35,7 @@ export class StopWatcher implements IDisposable {
     private readonly _clock: IClock
   ) {
     _client.decided.connect(this._onDecision, this);
+    _client.connected.connect(this._onConnected, this);
     _client.model.changed.connect(this._onModel, this);
   }
 
@@ -61,6 +62,9 @@ export class StopWatcher implements IDisposable {
     const { saved, failed } = await saveAll(this._documents());
     this._saved += saved;
     this._failed = failed;
+    if (this._client.model.stop !== null) {
+      this._update({}); // it may have stopped before this ended
+    }
     return { saved: this._saved, failed };
   }
 
@@ -145,12 +149,17 @@ export class StopWatcher implements IDisposable {
     }
   }
 
-  private _begin(idleSeconds: number | null, since: string | null): void {
+  private _begin(
+    idleSeconds: number | null,
+    since: string | null,
+    presumedAt: Date | null = null
+  ): void {
     const { model } = this._client;
     const { kernels = [], terminals = [] } = model.status ?? {};
     model.setStop({
       stage: 'saving',
-      at: this._clock.wall(),
+      presumed: presumedAt !== null,
+      at: presumedAt?.getTime() ?? this._clock.wall(),
       idleSeconds,
       kernels: this._count('kernel', kernels, since),
       terminals: this._count('terminal', terminals, since),
@@ -173,16 +182,31 @@ export class StopWatcher implements IDisposable {
   }
 
   private _advance(stage: IStop['stage']): void {
-    const { model } = this._client;
-    if (model.stop === null || model.stop.stage === 'stopped') {
-      return;
+    const { stop } = this._client.model;
+    if (stop !== null && stop.stage !== 'stopped') {
+      this._update({ stage });
     }
-    model.setStop({
-      ...model.stop,
-      stage,
-      saved: this._saved,
-      failed: this._failed
-    });
+  }
+
+  /** Tell the model what is new of the stop, and what became of the documents. */
+  private _update(changes: Partial<IStop>): void {
+    const { model } = this._client;
+    if (model.stop !== null) {
+      const next = { ...model.stop, ...changes, saved: this._saved };
+      const failed =
+        next.stage === 'stopped' ? unsavedNames(this._documents()) : [];
+      model.setStop({
+        ...next,
+        failed: [...new Set([...this._failed, ...failed])]
+      });
+    }
+  }
+
+  /** The server answers again: it was started anew, and may be stopped anew. */
+  private _onConnected(): void {
+    if (this._client.model.stop?.stage === 'stopped') {
+      this.withdrawn();
+    }
   }
 
   private _probeSoon(): void {
@@ -194,13 +218,17 @@ export class StopWatcher implements IDisposable {
     }, PROBE_MS);
   }
 
-  /** The silence after a stop was announced is the stop. */
+  /** The silence after a stop was announced, or was due, is the stop. */
   private _onModel(): void {
-    const { connection, stop } = this._client.model;
-    if (connection === 'unreachable' && stop !== null) {
-      if (stop.stage !== 'stopped') {
-        this.gone();
-      }
+    const { connection, overdueSince, stop } = this._client.model;
+    if (connection !== 'unreachable') {
+      return;
+    }
+    if (stop !== null) {
+      this.gone();
+    } else if (overdueSince !== null) {
+      this._begin(null, null, overdueSince);
+      this._advance('stopped');
     }
   }
 

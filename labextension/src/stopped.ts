@@ -11,15 +11,19 @@ export interface IStopFacts {
   at: Date;
   /** null: a person asked for it. */
   idleSeconds: number | null;
+  /** It was due and the server answers no more; nobody saw the stop. */
+  presumed: boolean;
   saved: number;
   failed: readonly string[];
+  /** Open pages that did not say what they saved. */
+  silentPages: number;
   kernels: number;
   terminals: number;
 }
 
 /** Return the facts of a stop that this page has seen. */
 export function factsOfStop(stop: IStop): IStopFacts {
-  return { ...stop, at: new Date(stop.at) };
+  return { ...stop, at: new Date(stop.at), silentPages: 0 };
 }
 
 /** Return the facts of the stop before this start of the server. */
@@ -27,8 +31,10 @@ export function factsOfLastStop(last: ILastStop): IStopFacts {
   return {
     at: new Date(last.at),
     idleSeconds: last.asked_by === null ? last.idle_seconds : null,
+    presumed: false,
     saved: last.saved_documents,
     failed: last.unsaved_documents,
+    silentPages: last.silent_pages,
     kernels: last.kernels.length,
     terminals: last.terminals.length
   };
@@ -51,6 +57,12 @@ export function stoppedHeading(
   trans: TranslationBundle
 ): string {
   const at = clockTime(facts.at);
+  if (facts.presumed) {
+    return trans.__(
+      'It was due to stop for idleness at %1, and does not answer any more.',
+      at
+    );
+  }
   return facts.idleSeconds === null
     ? trans.__('Stopped at %1, as was asked for.', at)
     : trans.__(
@@ -60,22 +72,48 @@ export function stoppedHeading(
       );
 }
 
-/** Return what became of documents, kernels and terminals. */
+function documentsText(facts: IStopFacts, trans: TranslationBundle): string {
+  const lost = facts.failed.length;
+  if (lost > 0) {
+    return trans._n(
+      '%1 document could not be saved',
+      '%1 documents could not be saved',
+      lost
+    );
+  }
+  if (facts.silentPages > 0) {
+    return trans._n(
+      '%1 open page did not say what it saved',
+      '%1 open pages did not say what they saved',
+      facts.silentPages
+    );
+  }
+  return facts.saved > 0
+    ? trans.__('Your notebooks were saved')
+    : trans.__('Nothing was left unsaved');
+}
+
+/** Return what became of documents, kernels and terminals, shortly. */
 export function stoppedDetail(
   facts: IStopFacts,
   trans: TranslationBundle
 ): string {
-  const documents =
-    facts.failed.length > 0
-      ? trans.__('Could not be saved: %1', facts.failed.join(', '))
-      : facts.saved > 0
-        ? trans.__('Your notebooks were saved')
-        : trans.__('Nothing was left unsaved');
+  const documents = documentsText(facts, trans);
   const lost = kernelsAndTerminals(facts.kernels, facts.terminals, trans);
-  if (lost === null) {
+  if (lost === null || facts.presumed) {
     return trans.__('%1.', documents);
   }
   return facts.kernels + facts.terminals === 1
     ? trans.__('%1; %2 was shut down.', documents, lost)
     : trans.__('%1; %2 were shut down.', documents, lost);
+}
+
+/** Return the names of what may be lost; empty: nothing is. */
+export function unsavedText(
+  facts: IStopFacts,
+  trans: TranslationBundle
+): string {
+  return facts.failed.length === 0
+    ? ''
+    : trans.__('Could not be saved: %1', facts.failed.join(', '));
 }

@@ -13,6 +13,9 @@ export function minutesUntil(time: string, now: Date): number | null {
   const then = new Date(now);
   then.setHours(hours, minutes, 0, 0);
   if (then <= now) {
+    if (now.getTime() - then.getTime() < 60_000) {
+      return null; // this very minute: tomorrow's is not meant
+    }
     then.setDate(then.getDate() + 1);
   }
   return (then.getTime() - now.getTime()) / 60_000;

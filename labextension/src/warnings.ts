@@ -61,12 +61,16 @@ export class Warnings implements IDisposable {
   private _onChanged(): void {
     const { model } = this._client;
     const seconds = model.stopsIn;
+    if (model.connection !== 'ok' && model.stop === null) {
+      return; // what is not known is not over
+    }
     if (!model.warned || seconds === null) {
       this._takeBack();
       return;
     }
     const deadline = model.moment(model.elapsed() + seconds).getTime();
-    const moved = Math.abs(deadline - this._deadline) > SAME_DEADLINE_MS;
+    const moved =
+      seconds > 0 && Math.abs(deadline - this._deadline) > SAME_DEADLINE_MS;
     this._deadline = deadline;
     const isLast = seconds <= LAST_CALL_SECONDS + 1;
     if (
@@ -109,7 +113,7 @@ export class Warnings implements IDisposable {
       actions.push({
         label: trans.__('Keep working'),
         displayType: 'accent',
-        callback: () => void this._wishes.keepWorking()
+        callback: () => this._after(this._wishes.keepWorking())
       });
       const bound = model.status?.policy.max_keep_alive_minutes ?? null;
       const minutes = usualMinutes(bound);
@@ -120,7 +124,7 @@ export class Warnings implements IDisposable {
             span(minutes * 60, trans).replace(/ /g, NO_BREAK_SPACE)
           ),
           displayType: 'default',
-          callback: () => void this._wishes.keepAwake(minutes)
+          callback: () => this._after(this._wishes.keepAwake(minutes))
         });
       }
     }
@@ -128,10 +132,19 @@ export class Warnings implements IDisposable {
       actions.push({
         label: trans.__('Stop now'),
         displayType: 'warn',
-        callback: () => void this._wishes.stopNow()
+        callback: () => this._after(this._wishes.stopNow())
       });
     }
     return actions;
+  }
+
+  /** Warn again where an answer came to nothing: with it the notification has gone. */
+  private _after(answer: Promise<boolean>): void {
+    void answer.then(done => {
+      if (!done && this._client.model.stop === null && this._stage !== 'none') {
+        this._warn(this._stage);
+      }
+    });
   }
 
   /** Tell the desktop too, where it was asked for: the tab is often not in front. */

@@ -22,9 +22,9 @@ export class Wishes {
     private readonly _trans: TranslationBundle
   ) {}
 
-  /** Say that a person is here, as typing would. */
-  async keepWorking(): Promise<void> {
-    await this._try(() => this.reportPresence());
+  /** Say that a person is here, as typing would. Resolves to whether that got through. */
+  keepWorking(): Promise<boolean> {
+    return this._try(() => this.reportPresence());
   }
 
   /** Report a person at work, with the kernel in front where the server knows it. */
@@ -40,9 +40,9 @@ export class Wishes {
     }
   }
 
-  /** Keep the host, or one resource, awake for so many minutes. */
-  async keepAwake(minutes: number, resource?: string): Promise<void> {
-    await this._try(() => this._client.api.keepAlive(minutes, resource));
+  /** Keep the host, or one resource, awake for so many minutes. Resolves to whether it is. */
+  keepAwake(minutes: number, resource?: string): Promise<boolean> {
+    return this._try(() => this._client.api.keepAlive(minutes, resource));
   }
 
   /** End one keep-alive, or all of one's own. */
@@ -50,14 +50,17 @@ export class Wishes {
     await this._try(() => this._client.api.cancelKeepAlive(id));
   }
 
-  /** Ask, save, and stop what an idle host would be stopped by. */
-  async stopNow(): Promise<void> {
+  /** Ask, save, and stop what an idle host would be stopped by. Resolves to whether it was. */
+  async stopNow(): Promise<boolean> {
     if (!(await this._confirmStop())) {
-      return;
+      return false;
+    }
+    if (this._client.model.status?.dry_run) {
+      return this._tryStop();
     }
     const { failed } = await this._stop.save();
     if (failed.length > 0 && !(await this._confirmLoss(failed))) {
-      return;
+      return false;
     }
     this._stop.asked();
     try {
@@ -68,8 +71,19 @@ export class Wishes {
       } else {
         this._stop.withdrawn();
         this._refused(messageOf(error));
+        return false;
       }
     }
+    return true;
+  }
+
+  /** In a dry run: record the wish; what would have been done is said. */
+  private async _tryStop(): Promise<boolean> {
+    await this._try(async () => {
+      const { detail } = await this._client.api.stop();
+      Notification.info(detail, { autoClose: 10_000 });
+    });
+    return false;
   }
 
   /** Ask, and shut one kernel or terminal down. */
@@ -120,8 +134,9 @@ export class Wishes {
     );
     const result = await showDialog({
       title: trans.__('Stop now?'),
-      body:
-        lost === null
+      body: status?.dry_run
+        ? trans.__('Dry run: it is only recorded, nothing is stopped.')
+        : lost === null
           ? trans.__('%1 is stopped. Your documents are saved first.', what)
           : trans.__(
               '%1 is stopped, and %2 with it. Your documents are saved first.',
@@ -150,14 +165,17 @@ export class Wishes {
   }
 
   /** Do it, look what became of it, and show why where it was refused. */
-  private async _try(wish: () => Promise<unknown>): Promise<void> {
+  private async _try(wish: () => Promise<unknown>): Promise<boolean> {
     this._client.model.setRefusal('');
+    let done = true;
     try {
       await wish();
     } catch (error) {
+      done = false;
       this._refused(messageOf(error));
     }
     await this._client.refresh();
+    return done;
   }
 
   private _refused(message: string): void {

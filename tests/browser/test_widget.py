@@ -264,6 +264,37 @@ def test_what_idle_time_costs_and_the_journal_are_shown(world: World) -> Steps:
 
 
 @side_by_side
+def test_a_dry_run_stops_nothing_and_says_so(world: World) -> Steps:
+    """*Stop now* is recorded, says what would have been done, and the page goes on as it was."""
+    config = {"timeout_minutes": 30, "stop_action": "server", "dry_run": True}
+    server = make_lab(world.home / "dry", config)
+    server.start(wait=False)
+    try:
+        yield started(server)
+        tab, widget = yield from in_the_lab(world.browser, server)
+        widget.open_panel()
+        stop = widget.panel.locator(".jp-IdleCuller-stopNow")
+        yield Until(lambda: stop.count() == 1, "the button")
+        stop.click()
+        question = widget.dialog("Stop now?")
+        yield Until(lambda: question.count() == 1, "the question")
+        assert "only recorded" in (question.text_content() or "")
+        question.get_by_role("button", name="Stop now").click()
+        yield Until(lambda: widget.toast("dry run").count() == 1, "what would have been")
+        asked = len(tab.traffic.requests("GET", "/api/idle-culler/v1/explain"))
+        yield pause(5)
+        assert widget.says("countdown"), widget.line
+        line = widget.line
+        assert line is not None
+        assert line.text.startswith("Would stop in "), line
+        more = len(tab.traffic.requests("GET", "/api/idle-culler/v1/explain")) - asked
+        assert more <= 1, "nothing is under way"
+        tab.close()
+    finally:
+        server.close()
+
+
+@side_by_side
 def test_status_bar_panel_and_warning_are_to_be_seen(world: World) -> Steps:
     """Each is there, whole and of the size that a README can bear."""
     yield from take_pictures(world.browser, world.home / "pictures")

@@ -224,9 +224,11 @@ def test_without_an_answer_it_stops_with_the_notebook_saved(world: World) -> Ste
         assert tab.page.get_by_text("Server Connection Error").count() == 0
         assert widget.toast(WARNED).count() == 0
         tab.page.screenshot(path=world.home / "stopped.png")
-        # Started again, the next page tells once more, and only once.
+        # Started again, the page goes on, and the next one tells once more, and only once.
         server.start(wait=False)
         yield started(server)
+        yield Until(lambda: widget.overlay.count() == 0, "the page to go on", 40)
+        yield Until(lambda: widget.says("countdown"), "the countdown")
         tab.page.reload()
         yield Until(lambda: tab.ready, "the page after a reload")
         yield toast_on(widget, "Stopped at", 15)
@@ -372,6 +374,17 @@ def test_stop_now_asks_saves_and_stops(world: World) -> Steps:
         yield Until(lambda: widget.overlay.count() == 1, "what the page says", 15)
         said = widget.overlay.text_content() or ""
         assert "as was asked for" in said, said
+        # A dialog of the lab that opens now does not take the keyboard away from it.
+        tab.page.evaluate("() => { void window.jupyterapp.commands.execute('help:about'); }")
+        yield Until(lambda: tab.page.locator(".jp-Dialog").count() == 1, "a dialog")
+        reached = set()
+        for _ in range(4):
+            tab.page.keyboard.press("Tab")
+            reached.add(tab.page.evaluate("() => document.activeElement.textContent"))
+        assert {"Load the page anew", "Look at the page"} <= reached, reached
+        assert not reached & {"Dismiss"}, reached
+        tab.page.keyboard.press("Escape")
+        yield Until(lambda: widget.overlay.count() == 0, "the page")
         assert "Your notebooks were saved" in said, said
         tab.close()
 

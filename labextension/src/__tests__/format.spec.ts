@@ -106,7 +106,8 @@ describe('Minutes until a clock time', () => {
   });
 
   it('reach into tomorrow where it has passed', () => {
-    expect(minutesUntil('17:00', now)).toBe(24 * 60 - 0.5);
+    expect(minutesUntil('16:59', now)).toBe(24 * 60 - 1.5);
+    expect(minutesUntil('17:00', now)).toBeNull();
   });
 
   it.each(['', 'soon', '25:00', '12:99'])('are none for %p', text => {

@@ -175,7 +175,7 @@ describe('The text of a warning', () => {
     const warned = status({ host: host({ stops_in_seconds: 300 }) });
     model.setStatus(warned, clock.monotonic());
     expect(warningText(model, warned, trans)).toMatch(
-      /^This server stops in 5 minutes: nothing has run and nobody has worked since .*42/
+      /^This server stops in 5 minutes, at .*: nothing has run and nobody has worked since .*42/
     );
   });
 });

@@ -112,6 +112,7 @@ describe('The model', () => {
     model.setStatus(status({ host: host({ warning }) }), clock.monotonic());
     model.setStop({
       stage: 'saving',
+      presumed: false,
       at: 0,
       idleSeconds: 1,
       kernels: 0,

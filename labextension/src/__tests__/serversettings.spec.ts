@@ -72,6 +72,14 @@ describe('Bounds', () => {
     );
   });
 
+  it('are not all that holds a wish shorter', () => {
+    const shorter = setting({ source: 'user', value: 15 });
+    expect(boundText(shorter, 40, trans)).toMatch(
+      /^Your 40 is not followed in full\. .* In force: 15 minutes\.$/
+    );
+    expect(boundText(shorter, 15, trans)).not.toMatch(/not followed/);
+  });
+
   it('and what is in force are exact', () => {
     expect(boundText(setting({ value: 1.5 }), null, trans)).toMatch(
       /In force: 1\.5 minutes\.$/

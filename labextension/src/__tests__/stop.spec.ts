@@ -4,6 +4,7 @@ import { Api, IPage, UnreachableError } from '../api';
 import { Client } from '../client';
 import { DECISION_SCHEMA, IDecisionEvent, IEmission } from '../events';
 import { Model } from '../model';
+import { ISavable } from '../saving';
 import { StopWatcher } from '../stop';
 import { factsOfStop, stoppedDetail, stoppedHeading } from '../stopped';
 import { nullTranslator } from '@jupyterlab/translation';
@@ -54,6 +55,7 @@ describe('A stop', () => {
   let client: Client;
   let watcher: StopWatcher;
   let emitted: Signal<object, IEmission>;
+  let opened: ISavable;
   let dirty: boolean;
   let saves: number;
 
@@ -66,7 +68,7 @@ describe('A stop', () => {
     client = new Client(model, api, clock, { emitted, failed });
     dirty = true;
     saves = 0;
-    const opened = {
+    opened = {
       name: 'a.ipynb',
       get hasUnsavedChanges() {
         return dirty;
@@ -133,6 +135,52 @@ describe('A stop', () => {
     emitted.emit(decision('decided'));
     await settle();
     expect(model.stop?.kernels).toBe(2);
+  });
+
+  it('lists what was still unsaved when it came, until that is saved', async () => {
+    let saved: () => void = () => undefined;
+    opened.save = () =>
+      new Promise(resolve => {
+        saved = () => {
+          dirty = false;
+          resolve();
+        };
+      });
+    emitted.emit(decision('decided'));
+    emitted.emit(decision('done'));
+    expect(model.stop?.failed).toEqual(['a.ipynb']);
+    saved();
+    await settle();
+    expect(model.stop?.stage).toBe('stopped');
+    expect(model.stop?.failed).toEqual([]);
+    expect(model.stop?.saved).toBe(1);
+  });
+
+  it('is forgotten once the server answers again', async () => {
+    emitted.emit(decision('decided'));
+    await settle();
+    api.isGone = true;
+    await client.refresh();
+    expect(model.stop?.stage).toBe('stopped');
+    api.isGone = false;
+    await client.refresh();
+    expect(model.stop).toBeNull();
+  });
+
+  it('that fell due unseen is what the silence probably means', async () => {
+    const due = status();
+    const { stops_in_seconds: left } = due.host;
+    model.setStatus(due, clock.monotonic());
+    clock.now += (left ?? 0) * 1000 + 1000; // the other stands still in a machine that sleeps
+    api.isGone = true;
+    await client.refresh();
+    const facts = model.stop && factsOfStop(model.stop);
+    expect(facts && stoppedHeading(facts, trans)).toMatch(
+      /^It was due to stop for idleness at .*, and does not answer any more\.$/
+    );
+    expect(facts && stoppedDetail(facts, trans)).toBe(
+      '1 document could not be saved.'
+    );
   });
 
   it('is what the silence after its announcement means', async () => {

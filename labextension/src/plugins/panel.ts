@@ -53,7 +53,12 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     commands.addCommand(CommandIDs.show, {
       label: trans.__('Show Idle Culler'),
       icon: args => (args.isPalette ? undefined : hourglassIcon),
-      execute: () => shell.activateById(panel.id)
+      execute: () => {
+        if (!panel.isAttached) {
+          shell.add(panel, 'right', { rank: RANK });
+        }
+        shell.activateById(panel.id);
+      }
     });
     commands.addCommand(CommandIDs.keepWorking, {
       label: trans.__('Keep Working'),
@@ -66,7 +71,8 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
           'Keep Awake for %1',
           span(minutesOf(args.minutes) * 60, trans)
         ),
-      isEnabled: () => model.mayWrite,
+      isEnabled: () =>
+        model.mayWrite && model.status?.policy.max_keep_alive_minutes !== 0,
       execute: args => wishes.keepAwake(minutesOf(args.minutes))
     });
     commands.addCommand(CommandIDs.cancel, {
@@ -90,6 +96,7 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     if (palette !== null) {
       const category = trans.__('Idle Culler');
       palette.addItem({ command: CommandIDs.show, category });
+      palette.addItem({ command: CommandIDs.keepWorking, category });
       palette.addItem({ command: CommandIDs.cancel, category });
       palette.addItem({ command: CommandIDs.stopNow, category });
       for (const minutes of CHOICES) {
