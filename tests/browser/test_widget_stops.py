@@ -227,6 +227,8 @@ def test_without_an_answer_it_stops_with_the_notebook_saved(world: World) -> Ste
         # Started again, the page goes on, and the next one tells once more, and only once.
         server.start(wait=False)
         yield started(server)
+        longer = {"timeout_minutes": None}
+        server.request("PATCH", "api/idle-culler/v1/settings", longer)
         yield Until(lambda: widget.overlay.count() == 0, "the page to go on", 40)
         yield Until(lambda: widget.says("countdown"), "the countdown")
         tab.page.reload()
