@@ -201,7 +201,7 @@ OWN_PROGRAMS = [
     ("info", "#!/bin/bash\nwhile :; do :; done\n", "./info", "bash ./info"),
     ("info", "while :; do :; done\n", "bash info", "bash info"),
     ("watch", "#!/usr/bin/env python3\nwhile True:\n    pass\n", "./watch", "watch"),
-    ("top", "#!/bin/sh\nwhile :; do sleep 0.1; done\n", "sh $PWD/top", "sh /"),
+    ("top", "#!/bin/sh\nwhile :; do sleep 0.1; done\n", "sh $PWD/top", "/top in"),
     ("mongosh", "#!/usr/bin/env python3\nimport time\ntime.sleep(1000)\n", "./mongosh", "mongosh"),
 ]
 
