@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -163,6 +164,64 @@ async def test_a_container_with_wrong_labels_is_unknown_and_says_which(
         assert sidecar.requests == []
     assert seen.verdict is Verdict.UNKNOWN
     assert said in seen.detail
+
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize(
+    ("answer", "expression", "more"),
+    [
+        ({"load": "n/a"}, "length([?load>`1`])", {}),
+        ([{"load": 2}, {"load": "n/a"}], "[?load>`1`]", {}),
+        ({}, "ceil(`1e400`)", {}),
+        (b"[" * DEEP, "load", {}),
+        ({"load": 0}, "(" * DEEP + "load", {}),
+        ({"load": 0}, "load", {"payload": "[" * DEEP}),
+        ({"load": 0}, "load", {"port": "9" * 5000}),
+        ({"load": 0}, "load", {"endpoint": "\ud800"}),
+        ({"load": 0}, "load", {"endpoint": "x y\r\nz: "}),
+        ({"load": 0}, "", {}),
+    ],
+    ids=[
+        "no list to take the length of",
+        "a text compared with a number",
+        "an infinite number",
+        "a deep answer",
+        "a deep expression",
+        "a deep payload",
+        "a long port",
+        "an endpoint that is no text",
+        "an endpoint of two lines",
+        "no expression",
+    ],
+)
+async def test_one_odd_sidecar_hides_no_other(
+    path: Path, answer: Any, expression: str, more: dict[str, str]
+) -> None:
+    """Whatever is wrong with one, that one is unknown and named, and the busy one is heard."""
+    async with machine(path, {"n": 1}, answer) as (docker, (busy, odd)):
+        docker.run("trainer", busy.labels("n"))
+        docker.run("odd", odd.labels(expression, **{"endpoint": "idle", **more}))
+        good, bad = await see(source_at(path))
+    assert (good.verdict, good.detail) == (Verdict.ACTIVE, "container trainer says that it works")
+    assert (bad.resource, bad.verdict, bad.essential) == (HOST, Verdict.UNKNOWN, False), bad.detail
+    assert bad.detail.startswith("container odd ")
+    assert len(bad.detail) <= 400
+
+
+async def test_a_container_without_labels_is_no_sidecar(path: Path) -> None:
+    """A Docker that does not filter lists all of them; some have no labels at all."""
+    async with machine(path, {"n": 1}) as (docker, (busy,)):
+        docker.run("trainer", busy.labels("n"))
+        listed = [
+            {"Id": "0" * 64, "Names": ["/bare"], "Labels": None},
+            {"Id": "1" * 64, "Names": None},
+            {"Id": "2" * 64, "Names": ["/stranger"], "Labels": {"com.example": "1"}},
+        ]
+        docker.raw = json.dumps([*docker.containers, *listed]).encode()
+        (seen,) = await see(source_at(path))
+    assert seen.detail == "container trainer says that it works"
 
 
 async def test_without_docker_there_are_no_sidecars(path: Path) -> None:

@@ -73,7 +73,8 @@ async def running_containers(
                 follow_redirects=False,
             )
         )
-        return [_container(entry) for entry in json.loads(answer.body)]
+        # What stands between may not know the filter, and list them all.
+        return [c for c in map(_container, json.loads(answer.body)) if label in c.labels]
     except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
         message = f"nobody listens on {socket_path}"
         raise NoDocker(message) from error
@@ -89,5 +90,5 @@ async def running_containers(
 
 def _container(entry: Mapping[str, Any]) -> Container:
     names = entry.get("Names") or [entry["Id"][:12]]
-    labels = entry["Labels"]
+    labels = entry.get("Labels") or {}
     return Container(str(names[0]).lstrip("/"), {str(k): str(v) for k, v in labels.items()})

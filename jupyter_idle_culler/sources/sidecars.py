@@ -24,6 +24,7 @@ TIME_LIMIT_SECONDS = 2.0
 _MOST_AT_ONCE = 64
 _MOST_BYTES = 1024 * 1024
 _LAST_PORT = 65535
+_LONGEST_DETAIL = 400
 
 
 class _Unclear(Exception):
@@ -88,8 +89,11 @@ class SidecarsSource:
         about = f"container {container.name}"
         try:
             activity = await self._activity(client, container.labels)
-        except _Unclear as error:
-            detail = f"{about} {error}"
+        except Exception as error:
+            # Its labels and its answer are of others, and the libraries raise whatever they meet
+            # in them: what is wrong with one must not hide what the others say.
+            why = str(error) if isinstance(error, _Unclear) else _why(error)
+            detail = f"{about} {why}"[:_LONGEST_DETAIL]
             return Observation(HOST, self.name, Verdict.UNKNOWN, detail=detail, essential=False)
         if activity == 0:
             detail = f"{about} says that it is idle"
@@ -111,7 +115,8 @@ class SidecarsSource:
 
 
 def _why(error: BaseException) -> str:
-    return f"does not say whether it works: {error}"
+    said = str(error)
+    return f"does not say whether it works: {type(error).__name__}{said and ': '}{said}"
 
 
 def _request(labels: Mapping[str, str], time_limit_seconds: float) -> tuple[HTTPRequest, str]:
@@ -121,13 +126,14 @@ def _request(labels: Mapping[str, str], time_limit_seconds: float) -> tuple[HTTP
             message = f"has no label {LABEL}{word}"
             raise _Unclear(message)
     port, payload = labels[LABEL + "port"].strip(), labels.get(LABEL + "payload")
-    if not (port.isascii() and port.isdigit() and 0 < int(port) <= _LAST_PORT):
+    digits = len(port) <= len(str(_LAST_PORT)) and port.isascii() and port.isdigit()
+    if not (digits and 0 < int(port) <= _LAST_PORT):
         message = f"has the label {LABEL}port = {port[:20]!r}, which is no port"
         raise _Unclear(message)
     if payload:
         try:
             payload = json.dumps(json.loads(payload))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             message = f"has a label {LABEL}payload that is no JSON"
             raise _Unclear(message) from error
     request = HTTPRequest(
