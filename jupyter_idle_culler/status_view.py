@@ -14,16 +14,21 @@ from .clock import AwakeClock
 from .core.decision import duration
 from .core.model import (
     HOST,
+    Action,
     Decision,
     Kind,
     Policy,
     Resource,
+    ResourceId,
     Verdict,
 )
 from .culler import Looked
 from .observer import Observer
 
 _Calendar = Callable[[float], datetime]
+
+_LEFT_OUT = "left out after source_failure_grace_minutes: what only it sees holds nothing now"
+_ENDS = frozenset({Action.CULL, Action.STOP})
 
 QUIET_SECONDS = 60.0
 """What is busy and has done nothing to be seen for so long is said to wait (or a shorter timeout).
@@ -220,18 +225,19 @@ class StatusView:
         unhealthy = any(problem.source == "culler" for problem in found)
         for name, health in self.observer.health.items():
             if health.failing_since is not None:
-                mend = "what it cannot see is kept; see the server log"
+                essential = self._essential.get(name, True)
+                mend = f"{_left_to(name, essential, looked)}; see the server log"
                 since = self.clock.to_utc(health.failing_since)
                 found.append(view.Problem(name, since, health.detail, mend))
         for seen in looked.snapshot.observations if looked else ():
             if seen.verdict is Verdict.UNKNOWN and looked is not None:
                 since = self.clock.to_utc(looked.state.unknown_since.get(seen.source, now))
-                mend = (
-                    "kept while it lasts" if seen.essential else "kept for a while, then left out"
-                )
+                mend = _left_to(seen.source, seen.essential, looked)
                 detail = f"{seen.resource}: {seen.detail}"
                 found.append(view.Problem(seen.source, since, detail, mend))
         for resource, failure in self.actor.failures.items():
+            if not self._still_due(resource, looked):
+                continue
             unhealthy = True
             mend = f"tried again at {self.clock.to_utc(failure.retry_at):%H:%M:%S} UTC"
             if failure.mend:
@@ -241,6 +247,16 @@ class StatusView:
         if not found:
             return view.Health()
         return view.Health("unhealthy" if unhealthy else "degraded", tuple(found))
+
+    @property
+    def _essential(self) -> dict[str, bool]:
+        return {s.name: bool(getattr(s, "essential", True)) for s in self.observer.sources}
+
+    def _still_due(self, resource: ResourceId, looked: Looked | None) -> bool:
+        """Tell whether what failed will be tried again: not once there is new evidence."""
+        if looked is None or resource in self.actor.running:
+            return True
+        return any(d.resource == resource and d.action in _ENDS for d in looked.decisions)
 
     def _would_happen(self, looked: Looked | None, now: float) -> list[str]:
         if looked is None:
@@ -256,6 +272,19 @@ class StatusView:
             when = duration(max(0.0, decision.deadline - now))
             sentences.append(f"{name} will {verb} in {when} unless something happens{pretend}")
         return sentences
+
+
+def _left_to(source: str, essential: bool, looked: Looked | None) -> str:
+    """Say what becomes of that which a source cannot see: kept, for a while, or left out."""
+    if looked is not None and looked.policy.cull_on_unknown:
+        return "left out (cull_on_unknown): what it cannot see counts as idle"
+    if essential:
+        return "what it cannot see is kept while this lasts"
+    if looked is not None:
+        since = looked.state.unknown_since.get(source, looked.at)
+        if looked.at - since >= looked.policy.source_failure_grace_seconds:
+            return _LEFT_OUT
+    return "what it cannot see is kept for a while, then left out"
 
 
 def _waits(decision: Decision, looked: Looked) -> bool:
