@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import botocore.endpoint
+import botocore.exceptions
 import botocore.loaders
 import botocore.session
 import pytest
 
-from jupyter_idle_culler.aws import sagemaker
+from jupyter_idle_culler.aws import faults, sagemaker
 from jupyter_idle_culler.aws.errand import Errand
 from jupyter_idle_culler.aws.sagemaker import Answer
 from jupyter_idle_culler.aws.target import APP, NOTEBOOK_INSTANCE, Target
@@ -150,6 +151,9 @@ ELSEWHERE = {
     "a credentials server that hangs": "test_a_credentials_server_that_hangs_is_waited_for_only_so",
     "no region": "test_without_a_region_that_is_said",
     "no route": "test_no_route_is_told_apart_from_denied",
+    "no proxy": "test_a_proxy_that_does_not_answer_is_named",
+    "a damaged configuration of AWS": "test_a_configuration_file_that_cannot_be_read_is_named",
+    "a policy that is not the role's": "test_which_policy_lacks_the_permission_is_told",
     "no boto3": "test_without_boto3_that_is_said",
     "the process that asks is killed, breaks or says something else": "test_a_process_that_ends_",
     "two stops at once": "test_two_who_stop_at_once_stop_once",
@@ -351,6 +355,106 @@ def test_no_route_is_told_apart_from_denied(monkeypatch: pytest.MonkeyPatch) -> 
         for way in ("internet", "NAT", f"com.amazonaws.{REGION}.sagemaker.api"):
             assert way in answer.mend
         assert STATEMENT not in answer.mend
+
+
+def test_a_proxy_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The proxy is what is mended: not the subnet, nor a policy. Its password is not told."""
+    with socket.socket() as unused, SageMakerStandIn() as stand_in:
+        unused.bind(("127.0.0.1", 0))
+        proxy = f"http://ada:secret@127.0.0.1:{unused.getsockname()[1]}"
+        monkeypatch.setenv("HTTPS_PROXY", proxy)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", f"https://sagemaker.{REGION}.example")
+        answer = run(made(stand_in, NOTEBOOK_INSTANCE), "describe")
+    assert answer.fault == "no-route", answer
+    assert "through the proxy" in answer.detail
+    assert "HTTPS_PROXY" in answer.mend
+    assert "secret" not in answer.detail
+    for other in ("NAT", "endpoint", STATEMENT):
+        assert other not in answer.mend
+
+
+@pytest.mark.parametrize("variable", ["AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+def test_a_configuration_file_that_cannot_be_read_is_named(
+    variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slip of the pen in ~/.aws/config keeps boto3 from everything: which file, is said."""
+    file = tmp_path / "config"
+    file.write_text("[default\nregion = nowhere\n")
+    monkeypatch.setenv(variable, str(file))
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        answer = run(made(stand_in, NOTEBOOK_INSTANCE), "stop")
+        assert answer.fault == "config", answer
+        assert str(file) in answer.detail
+        assert variable in answer.mend
+        assert not stand_in.calls
+
+
+NOTEBOOK = Target(NOTEBOOK_INSTANCE, {"NotebookInstanceName": "n"}, REGION, "arn:of:n")
+
+
+def denied(reason: str, session: str = "SageMaker") -> tuple[str, str]:
+    """Return what is told of a denial that AWS words so, and what would mend it."""
+    message = (
+        f"User: arn:aws:sts::123456789012:assumed-role/Role/{session} is not authorized to perform:"
+        f" sagemaker:StopNotebookInstance on resource: arn:of:n {reason}"
+    )
+    response = {
+        "Error": {"Code": "AccessDeniedException", "Message": message},
+        "ResponseMetadata": {"HTTPStatusCode": 400},
+    }
+    error = botocore.exceptions.ClientError(response, "StopNotebookInstance")
+    fault = faults.understood(error, "StopNotebookInstance")
+    assert fault.code == "denied"
+    return fault.detail, faults.mend(fault.code, fault.detail, NOTEBOOK)
+
+
+@pytest.mark.parametrize(
+    ("policy", "place"),
+    [
+        ("VPC endpoint policy", f"the VPC endpoint com.amazonaws.{REGION}.sagemaker.api"),
+        ("permissions boundary", "the permissions boundary of the role"),
+        ("session policy", "the session policy"),
+        ("service control policy", "the service control policies of the organization"),
+        ("resource control policy", "the resource control policies of the organization"),
+    ],
+)
+@pytest.mark.parametrize("session", ["SageMaker", "s" * 500], ids=["short", "long"])
+def test_which_policy_lacks_the_permission_is_told(policy: str, place: str, session: str) -> None:
+    """A statement in a policy of the role would not help there; the reason outlasts the cut."""
+    reason = f"because no {policy} allows the sagemaker:StopNotebookInstance action"
+    detail, mend = denied(reason, session)
+    assert reason in detail
+    assert place in mend
+    assert "no policy of the role mends this" in mend
+    assert STATEMENT in mend
+
+
+@pytest.mark.parametrize(
+    "reason",
+    ["", "because no identity-based policy allows the sagemaker:StopNotebookInstance action"],
+)
+def test_what_the_role_itself_lacks_is_added_to_a_policy_of_the_role(reason: str) -> None:
+    """The usual case, and where AWS gives no reason."""
+    _, mend = denied(reason)
+    assert mend.startswith("add this statement to a policy of the role: ")
+
+
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [
+        ("with an explicit deny in a service control policy", "a service control policy denies"),
+        ("with an explicit deny in an identity-based policy", "an identity-based policy denies"),
+        ("with an explicit deny in a permissions boundary", "a permissions boundary denies"),
+        ("with an explicit deny", "a policy denies"),
+    ],
+)
+def test_which_policy_denies_explicitly_is_told(reason: str, says: str) -> None:
+    """Who manages that one can exempt this machine; nothing that is added elsewhere helps."""
+    _, mend = denied(reason)
+    assert mend.startswith(f"{says} it explicitly")
 
 
 def test_without_boto3_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

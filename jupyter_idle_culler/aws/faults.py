@@ -11,7 +11,7 @@ from typing import Any, Dict, Optional, Tuple
 from .target import Target
 
 NO_CREDENTIALS, EXPIRED, INVALID, CLOCK = "no-credentials", "expired", "invalid", "clock"
-NO_REGION, NO_ROUTE, TLS = "no-region", "no-route", "tls"
+NO_REGION, NO_ROUTE, TLS, CONFIG = "no-region", "no-route", "tls", "config"
 DENIED, NOT_FOUND, REFUSED = "denied", "not-found", "refused"
 THROTTLED, SERVER_ERROR, NO_ANSWER, CUT, GARBAGE = (
     "throttled", "server-error", "no-answer", "cut", "garbage",
@@ -34,7 +34,11 @@ _THROTTLED = frozenset(
     "PriorRequestNotComplete EC2ThrottledException".split()
 )
 _NOT_FOUND = frozenset({"ResourceNotFound", "ResourceNotFoundException"})
-_LONGEST_MESSAGE = 400
+_LONGEST_MESSAGE, _MESSAGE_END = 400, 150
+_NO_PROXY = "no way to the SageMaker API through the proxy"
+# As AWS says it: "because no session policy allows the …", "with an explicit deny in a …".
+_MISSING = re.compile(r"because no ([\w -]{1,40}?(?:policy|boundary)) allows")
+_DENYING = re.compile(r"explicit deny in an? ([\w -]{1,40}?(?:policy|boundary))")
 
 
 class Fault(Exception):
@@ -59,15 +63,14 @@ def understood(error: Exception, operation: str) -> Fault:
         return error
     if isinstance(error, known.ClientError):
         return _answered(error.response, operation)
-    no_route = (
-        known.EndpointConnectionError,
-        known.ConnectTimeoutError,
-        known.ProxyConnectionError,
-    )
+    no_route = (known.EndpointConnectionError, known.ConnectTimeoutError)
+    config = (known.ConfigParseError, known.ConfigNotFound)
     broken = (known.ConnectionError, known.HTTPClientError, known.IncompleteReadError)
     table = (
         ((known.NoRegionError, known.InvalidRegionError), NO_REGION, "no AWS region is known"),
         (known.SSLError, TLS, "the connection to the SageMaker API is not trusted"),
+        (config, CONFIG, "a configuration file of AWS cannot be used"),
+        (known.ProxyConnectionError, NO_ROUTE, _NO_PROXY),
         (no_route, NO_ROUTE, "no way to the SageMaker API"),
         (known.ReadTimeoutError, NO_ANSWER, operation + ": no answer in time"),
         (broken, CUT, operation + ": the connection broke"),
@@ -117,19 +120,24 @@ def _answered(response: Dict[str, Any], operation: str) -> Fault:
 
 def mend(code: str, detail: str, target: Target) -> str:
     """Say what would mend a fault; empty where nobody can do anything but wait."""
-    if code == DENIED and "explicit deny" in detail:
+    if code == DENIED:
+        return _mend_denied(detail, target)
+    if code == NO_ROUTE and _NO_PROXY in detail:
         return (
-            "a policy denies it explicitly, which no further permission outweighs: ask who"
-            " manages it to exempt " + target.statement_text()
+            "set HTTPS_PROXY to a proxy that answers, or remove it (or have NO_PROXY name the host"
+            " of the SageMaker API) where there is a way without one"
         )
     return {
-        DENIED: "add this statement to a policy of the role: " + target.statement_text(),
         NO_CREDENTIALS: (
             "run where the role's credentials are (a service or cron job does not inherit"
             " AWS_CONTAINER_CREDENTIALS_RELATIVE_URI), or configure some"
         ),
         EXPIRED: "renew the credentials; those of the machine's own role renew themselves",
         INVALID: "remove keys that are out of date from ~/.aws and the environment",
+        CONFIG: (
+            "correct that file or remove it; AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name"
+            " others than those in ~/.aws"
+        ),
         CLOCK: "set the clock of this machine",
         NO_REGION: "set AWS_REGION, or a region in ~/.aws/config",
         NO_ROUTE: (
@@ -144,7 +152,45 @@ def mend(code: str, detail: str, target: Target) -> str:
     }.get(code, "")
 
 
+def _mend_denied(detail: str, target: Target) -> str:
+    """Say which policy has to be changed: AWS tells which one denies, or lacks the permission."""
+    statement = target.statement_text()
+    if "explicit deny" in detail:
+        denying = _DENYING.search(detail)
+        policy = _article(denying.group(1)) if denying else "a policy"
+        return (
+            "{} denies it explicitly, which no further permission outweighs: ask who"
+            " manages it to exempt {}".format(policy, statement)
+        )
+    missing = _MISSING.search(detail)
+    place = {
+        "VPC endpoint policy": (
+            'the policy of the VPC endpoint com.amazonaws.{}.sagemaker.api (with "Principal": "*"'
+            " added)".format(target.region or "REGION")
+        ),
+        "permissions boundary": "the policy that is the permissions boundary of the role",
+        "session policy": "the session policy that the role is assumed with",
+        "service control policy": "the service control policies of the organization",
+        "resource control policy": "the resource control policies of the organization",
+    }.get(missing.group(1) if missing else "")
+    if place is None:
+        return "add this statement to a policy of the role: " + statement
+    return (
+        "no policy of the role mends this: this statement must also be allowed by {}; ask who"
+        " manages that: {}".format(place, statement)
+    )
+
+
+def _article(policy: str) -> str:
+    return ("an " if policy[0] in "aeiou" else "a ") + policy
+
+
 def _short(text: str) -> str:
-    """Return a message on one line, cut where it is endless."""
+    """Return a message on one line, without its middle where it is endless.
+
+    What AWS says of the reason comes last, after names that may be long.
+    """
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_MESSAGE else line[: _LONGEST_MESSAGE - 1] + "…"
+    if len(line) <= _LONGEST_MESSAGE:
+        return line
+    return line[: _LONGEST_MESSAGE - _MESSAGE_END - 1] + "…" + line[-_MESSAGE_END:]
