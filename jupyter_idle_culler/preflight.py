@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,8 @@ from .aws.sagemaker import Answer
 from .environment import Environment
 
 FIRST_PAUSE_SECONDS = 60.0
-LONGEST_PAUSE_SECONDS = 3600.0
+LONGEST_PAUSE_SECONDS = 600.0
+"""A policy that was mended is noticed within this time."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,14 @@ def _found(answer: Answer) -> str:
     return f"credentials, region and route are there; {answer.detail}"
 
 
+def pauses() -> Iterator[float]:
+    """Yield for how many seconds to wait after each preflight that failed."""
+    pause = FIRST_PAUSE_SECONDS
+    while True:
+        yield pause
+        pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
 class Preflight:
     """Runs the preflight at the start of a server, and again while it fails, ever more seldom."""
 
@@ -124,10 +133,10 @@ class Preflight:
 
     async def _run(self) -> None:
         await asyncio.sleep(self._after_seconds)
-        pause = FIRST_PAUSE_SECONDS
-        while not (await self.once()).ready:
+        for pause in pauses():
+            if (await self.once()).ready:
+                return
             await asyncio.sleep(pause)
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
 
     async def once(self) -> Report:
         """Run it now, tell what it found where that is new, and return it."""
@@ -144,7 +153,12 @@ class Preflight:
     def _tell(self, report: Report) -> None:
         if report.ready:
             self._log.info("Idle culler: preflight: %s.", report.found)
-        elif self.report is None or self.report.found != report.found:
+        elif self.report is None or _gist(self.report) != _gist(report):
             mend = f" To mend it: {report.mend}." if report.mend else ""
             text = "Idle culler: the host may not be stopped when it is idle: %s.%s"
             self._log.warning(text, report.found, mend)
+
+
+def _gist(report: Report) -> tuple[str, str]:
+    """Return what makes a report a new one: texts of AWS name times and requests, always others."""
+    return report.fault, report.mend

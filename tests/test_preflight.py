@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import logging
 import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from jupyter_idle_culler.aws.errand import Errand
 from jupyter_idle_culler.cli.commands import main
+from jupyter_idle_culler.environment import detect
+from jupyter_idle_culler.preflight import Preflight, pauses
 
 from .aws.stand_in import SageMakerStandIn
 
@@ -98,3 +103,50 @@ def test_where_nothing_of_aws_is_stopped_there_is_nothing_to_ask(run: Run, tmp_p
     assert code == 1
     assert "damaged" in out
     assert main(["preflight"]) == 0  # this machine has no metadata
+
+
+async def test_the_same_fault_in_other_words_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """AWS names times and requests in what it says: only another fault or mend is news."""
+    environment = detect(str(METADATA / "notebook-instance.json"), {})
+    assert environment.target is not None
+    answers = tmp_path / "answers"
+    program = f"""if True:
+        import sys
+        sys.stdin.readline(), sys.stdin.readline()
+        first, *others = open({str(answers)!r}).readlines()
+        open({str(answers)!r}, "w").writelines(others)
+        print(first)
+    """
+    said = [
+        ("clock", "signature expired: 20260101T000000Z", "set the clock"),
+        ("clock", "signature expired: 20260101T000100Z", "set the clock"),
+        ("denied", "not allowed", "add this"),
+        ("denied", "not allowed (request 2)", "add that"),
+        ("denied", "not allowed (request 3)", "add that"),
+        ("", "it is InService", ""),
+        ("denied", "not allowed (request 4)", "add that"),
+    ]
+    keys = ("fault", "detail", "mend")
+    answers.write_text(
+        "".join(json.dumps(dict(zip(keys, one, strict=True))) + "\n" for one in said)
+    )
+    told = []
+    errand, log = Errand(environment.target, program=program), logging.getLogger(__name__)
+    one = Preflight(environment, errand, log, 0.0, lambda: told.append(1))
+    caplog.set_level(logging.INFO)
+    for fault, _, _ in said:
+        assert (await one.once()).fault == fault
+    await one.stop()
+    assert len(told) == len(said)
+    logged = [record.getMessage() for record in caplog.records if record.name == log.name]
+    words = ("20260101T000000Z", "add this", "(request 2)", "InService", "(request 4)")
+    assert len(logged) == len(words), logged
+    for line, word in zip(logged, words, strict=True):
+        assert word in line
+
+
+def test_what_was_mended_is_noticed_within_ten_minutes() -> None:
+    """The pauses grow, and then no more."""
+    assert list(itertools.islice(pauses(), 7)) == [60, 120, 240, 480, 600, 600, 600]
