@@ -88,7 +88,7 @@ class IdleCullerApp(ExtensionApp):
     def initialize_handlers(self) -> None:
         """Add the routes; start by hand where jupyter_server (before 2.16) has no hook for it."""
         self.handlers.extend(routes(""))
-        self.handlers.extend(idle_route())
+        self.handlers.extend(idle_route(self._server))
         if not hasattr(ExtensionApp, "_start_jupyter_server_extension"):
             self._server.io_loop.add_callback(self._start)
 

@@ -1,9 +1,10 @@
-"""`GET api/idle`, as jupyter-activity-monitor-extension answers it, where that is not installed."""
+"""`GET api/idle`, as jupyter-activity-monitor-extension answers it, where that is not on."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from jupyter_server.auth import Authorizer, User
 from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
 from traitlets.config import Config
 
-from jupyter_idle_culler.api.idle import OWNER, idle_route
+from jupyter_idle_culler.api.idle import OWNER
 
 from .api_server import Api, merged
 
@@ -34,9 +35,42 @@ def jp_base_url() -> str:
     return "/jupyterlab/default/"
 
 
+ORIGINAL = """
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+
+
+class Original(APIHandler):
+    @web.authenticated
+    def get(self):
+        self.finish("the original")
+
+
+def _jupyter_server_extension_points():
+    return [{"module": "jupyter_activity_monitor_extension"}]
+
+
+def _load_jupyter_server_extension(server):
+    server.web_app.add_handlers(".*$", [(server.base_url + "api/idle", Original)])
+"""
+
+
+@pytest.fixture
+def installed(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """Install the package that the route belongs to (or what a test has in its place)."""
+    package = tmp_path / OWNER
+    package.mkdir()
+    (package / "__init__.py").write_text(getattr(request, "param", ORIGINAL))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield
+    sys.modules.pop(OWNER, None)
+
+
 @pytest.fixture
 def jp_server_config(request: pytest.FixtureRequest, jp_server_config: Config) -> Config:
-    """Let the test choose an authorizer."""
+    """Let the test choose an authorizer, or further extensions."""
     config = merged(jp_server_config, timeout_minutes=90)
     config.ServerApp.update(getattr(request, "param", {}))
     return config
@@ -92,13 +126,33 @@ async def test_without_a_culler_it_says_so(api: Api) -> None:
     assert (await ask(api, api.token)).code == 503
 
 
-def test_where_the_original_is_installed_the_route_is_its_own(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def extensions(original: bool) -> dict[str, Any]:
+    """Say whether the original is on."""
+    return {"jpserver_extensions": {"jupyter_idle_culler": True, OWNER: original}}
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("jp_server_config", [extensions(True)], indirect=True)
+async def test_where_the_original_is_on_the_route_is_its_own(api: Api) -> None:
+    """Nothing is put before it."""
+    response = await ask(api, api.token)
+    assert (response.code, response.body) == (200, b"the original")
+
+
+@pytest.mark.usefixtures("installed")
+@pytest.mark.parametrize("jp_server_config", [extensions(False), {}], indirect=True)
+async def test_where_the_original_is_installed_and_not_on_somebody_answers(api: Api) -> None:
+    """Switched off, or never switched on: it serves nothing, and SageMaker asks all the same."""
+    response = await ask(api, api.token)
+    assert response.code == 200
+    assert list(json.loads(response.body)) == ["lastActiveTimestamp"]
+
+
+@pytest.mark.parametrize("installed", ["raise RuntimeError('broken')"], indirect=True)
+@pytest.mark.parametrize("jp_server_config", [extensions(True)], indirect=True)
+async def test_where_the_original_cannot_be_imported_somebody_answers(
+    installed: None, api: Api
 ) -> None:
-    """Whatever order the extensions are loaded in."""
-    assert len(idle_route()) == 1
-    (tmp_path / OWNER).mkdir()
-    (tmp_path / OWNER / "__init__.py").touch()
-    monkeypatch.syspath_prepend(str(tmp_path))
-    assert idle_route() == []
-    assert OWNER not in sys.modules
+    """The server goes on without it."""
+    del installed
+    assert (await ask(api, api.token)).code == 200

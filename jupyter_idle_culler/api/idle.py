@@ -1,11 +1,11 @@
 """`GET {base_url}api/idle`, as jupyter-activity-monitor-extension answers it.
 
-SageMaker's own idle shutdown asks there. Where that package is installed, the route stays its own.
+SageMaker's own idle shutdown asks there. Where that package is an extension of the running server,
+the route stays its own.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from http import HTTPStatus
 from typing import Any
@@ -40,8 +40,11 @@ class IdleHandler(APIHandler):
         self.finish(json.dumps({"lastActiveTimestamp": newest.strftime(TIME_FORMAT)}))
 
 
-def idle_route() -> list[tuple[str, type[IdleHandler], dict[str, Any]]]:
-    """Return the route, unless the package that it belongs to is installed."""
-    if importlib.util.find_spec(OWNER) is not None:
+def idle_route(serverapp: Any) -> list[tuple[str, type[IdleHandler], dict[str, Any]]]:
+    """Return the route, unless the extension that it belongs to is on in this server.
+
+    All extensions are linked (where they are on, and can be imported) before one is loaded.
+    """
+    if serverapp.extension_manager.linked_extensions.get(OWNER):
         return []
     return [(ROUTE, IdleHandler, {})]
