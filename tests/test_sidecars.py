@@ -210,6 +210,17 @@ async def test_one_odd_sidecar_hides_no_other(
     assert len(bad.detail) <= 400
 
 
+async def test_an_expression_that_takes_long_hides_no_other(path: Path) -> None:
+    """It ends with the time of its container, before that of the whole source."""
+    doubled = "|".join(["[@,@][]"] * 22)
+    async with machine(path, {"n": 1}, [1]) as (docker, (busy, slow)):
+        docker.run("trainer", busy.labels("n"))
+        docker.run("slow", slow.labels(f"{doubled}|length(@)"))
+        good, bad = await see(source_at(path, 0.2))
+    assert good.verdict is Verdict.ACTIVE
+    assert (bad.verdict, bad.detail[:14]) == (Verdict.UNKNOWN, "container slow")
+
+
 async def test_a_container_without_labels_is_no_sidecar(path: Path) -> None:
     """A Docker that does not filter lists all of them; some have no labels at all."""
     async with machine(path, {"n": 1}) as (docker, (busy,)):

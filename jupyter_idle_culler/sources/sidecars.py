@@ -25,6 +25,7 @@ _MOST_AT_ONCE = 64
 _MOST_BYTES = 1024 * 1024
 _LAST_PORT = 65535
 _LONGEST_DETAIL = 400
+_EVALUATION_SECONDS = 0.5
 
 
 class _Unclear(Exception):
@@ -88,7 +89,11 @@ class SidecarsSource:
         """Say what one sidecar answers."""
         about = f"container {container.name}"
         try:
-            activity = await self._activity(client, container.labels)
+            # A request ends by itself before that; an expression need not.
+            activity = await asyncio.wait_for(
+                self._activity(client, container.labels),
+                self._time_limit_seconds + _EVALUATION_SECONDS,
+            )
         except Exception as error:
             # Its labels and its answer are of others, and the libraries raise whatever they meet
             # in them: what is wrong with one must not hide what the others say.
