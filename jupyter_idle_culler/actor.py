@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -52,6 +53,7 @@ class Actor:
     failures: dict[ResourceId, Failure] = field(default_factory=dict)
     _running: dict[ResourceId, asyncio.Task[None]] = field(default_factory=dict)
     _done_for: dict[ResourceId, float] = field(default_factory=dict)
+    _again_at: dict[ResourceId, float] = field(default_factory=dict)
 
     @property
     def running(self) -> frozenset[ResourceId]:
@@ -63,7 +65,7 @@ class Actor:
         resource = decision.resource
         if resource in self._running or decision.resource.kind not in self.runners:
             return False
-        if self._done_for.get(resource) == decision.evidence_at:
+        if self.is_settled(decision):
             return False
         failure = self.failures.get(resource)
         return failure is None or now >= failure.retry_at
@@ -74,8 +76,14 @@ class Actor:
         return None if failure is None else failure.retry_at
 
     def is_settled(self, decision: Decision) -> bool:
-        """Say whether this idleness was already dealt with (done, or shown in a dry run)."""
-        return self._done_for.get(decision.resource) == decision.evidence_at
+        """Say whether this idleness was already dealt with (done, or shown in a dry run).
+
+        What was done and has not come by the time that its action gave is not.
+        """
+        resource = decision.resource
+        return self._done_for.get(
+            resource
+        ) == decision.evidence_at and self.clock() < self._again_at.get(resource, math.inf)
 
     def begin(self, decision: Decision) -> asyncio.Task[None]:
         """Start to carry a decision out; the loop goes on meanwhile."""
@@ -88,7 +96,7 @@ class Actor:
 
     def forget(self, existing: frozenset[ResourceId]) -> None:
         """Drop what is remembered of resources that are gone."""
-        for memory in (self.failures, self._done_for):
+        for memory in (self.failures, self._done_for, self._again_at):
             for resource in [r for r in memory if r.kind is not Kind.HOST and r not in existing]:
                 del memory[resource]
 
@@ -122,6 +130,8 @@ class Actor:
         if outcome.ok:
             self.failures.pop(resource, None)
             self._done_for[resource] = decision.evidence_at
+            again = outcome.again_in_seconds
+            self._again_at[resource] = math.inf if again is None else now + again
         elif not outcome.withdrawn:
             known = self.failures.get(resource)
             count = known.count + 1 if known else 1

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from .actions.base import ActionRunner, Outcome
+from .actions.base import ActionRunner, Outcome, SlowRunner, StillWanted
 from .actions.pre_stop import PreStop
 from .core.model import HOST, Decision, ResourceId
 from .farewell import Farewell
 from .pages import Saves
+
+FRESH_SECONDS = 0.5
+"""A look that is no older is not repeated."""
 
 
 class Worker(Protocol):
@@ -82,14 +86,21 @@ class HostStop:
             return outcome
 
     async def _stop_idle(self, decision: Decision) -> Outcome:
+        looked = time.monotonic()
         saves = await self.farewell.pages.saves()
         put_off = await self._prepare()
         if put_off is not None:
             return put_off
         took_time = saves.waited or self.pre_stop is not None
-        if took_time and not await self.still_due(HOST):
-            return Outcome(False, "new evidence came in before the stop", withdrawn=True)
-        return await self._stop(decision, saves, None)
+        if took_time:
+            looked = time.monotonic()
+            if not await self.still_due(HOST):
+                return Outcome(False, "new evidence came in before the stop", withdrawn=True)
+
+        async def still_wanted() -> bool:
+            return time.monotonic() - looked <= FRESH_SECONDS or await self.still_due(HOST)
+
+        return await self._stop(decision, saves, None, still_wanted)
 
     async def _prepare(self) -> Outcome | None:
         """Run the command before a stop; return why the stop is put off, None if it is not."""
@@ -100,12 +111,21 @@ class HostStop:
             return None
         return Outcome(False, before.detail, retry_in_seconds=before.retry_in_seconds)
 
-    async def _stop(self, decision: Decision, saves: Saves, asked_by: str | None) -> Outcome:
+    async def _stop(
+        self,
+        decision: Decision,
+        saves: Saves,
+        asked_by: str | None,
+        still_wanted: StillWanted | None = None,
+    ) -> Outcome:
         await self.farewell.write(decision, saves, asked_by)
         try:
             if self.end_resources is not None:
                 await self.end_resources()
-            outcome = await self.stop.apply(decision)
+            if still_wanted is not None and isinstance(self.stop, SlowRunner):
+                outcome = await self.stop.apply_while(decision, still_wanted)
+            else:
+                outcome = await self.stop.apply(decision)
         except Exception:
             await self.farewell.record.take_back()
             raise

@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 import time
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -491,6 +493,65 @@ def test_a_process_that_ends_without_an_answer_is_a_failure(program: str, says: 
     assert says in answer.detail
 
 
+@pytest.mark.parametrize("go", [0, 1, 2])
+def test_a_stop_that_is_not_wanted_any_more_does_not_go_out(
+    go: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is asked before each sending: the first, and those after AWS asked for fewer calls."""
+    asked = 0
+
+    async def still_wanted() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked <= go
+
+    with SageMakerStandIn() as stand_in, FaultyProxy(stand_in.url, {STOP: "throttle"}, 1) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", proxy.url)
+        target = made(stand_in, APP)
+
+        async def send() -> Answer:
+            return await Errand(target, program=HURRIED).stop(still_wanted)
+
+        answer = asyncio.run(send())
+        assert asked == min(go + 1, 2)
+        assert answer.fault == ("" if go == 2 else "withdrawn"), answer
+        assert answer.sent is (go == 2)
+        assert len(stand_in.stops()) == (1 if go == 2 else 0)
+
+
+def test_the_process_of_a_server_that_is_no_more_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Killed while AWS is being asked how things stand: nobody says go, and no stop goes out."""
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        target = made(stand_in, NOTEBOOK_INSTANCE)
+        child = subprocess.run(
+            [sys.executable, "-c", HURRIED],
+            input=f"{target.to_json()}\nstop\n",
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+        assert '"withdrawn"' in child.stdout
+        assert [call.operation for call in stand_in.calls] == ["DescribeNotebookInstance"]
+
+
+def test_what_others_print_is_no_part_of_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sitecustomize that prints spoils nothing."""
+    with SageMakerStandIn() as stand_in:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
+        target = made(stand_in, APP)
+
+        async def send() -> Answer:
+            program = "print('hello'); print({'ask': 1}); print('[1]')\n" + HURRIED
+            return await Errand(target, program=program).stop()
+
+        assert not asyncio.run(send()).fault
+        assert len(stand_in.stops()) == 1
+
+
 def test_two_who_stop_at_once_stop_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline and a person's "stop now" fall together: one call goes out."""
     with SageMakerStandIn() as stand_in:
@@ -510,11 +571,17 @@ def test_two_who_stop_at_once_stop_once(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_thing_that_is_no_more_in_service_is_not_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Only what is InService is stopped; another state is told, or means that it stops already."""
+    """Only what is InService is stopped; another state is told, or means that it stops already.
+
+    What is stopped cannot be what this runs on."""
     with SageMakerStandIn() as stand_in:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER", stand_in.url)
         target = made(stand_in, NOTEBOOK_INSTANCE)
-        for status, fault in (("Updating", "not-running"), ("Stopping", ""), ("Stopped", "")):
+        for status, fault in (
+            ("Updating", "not-running"),
+            ("Stopping", ""),
+            ("Stopped", "not-running"),
+        ):
             stand_in.set_status(target.arn, status)
             assert run(target, "stop").fault == fault
         assert not stand_in.stops()

@@ -8,15 +8,19 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
+from .child import ASK
 from .sagemaker import Answer
 from .target import Target
 
 LONGEST_SECONDS = 120.0
 """An errand that takes longer is ended; what it did is then found out by the next one."""
 
-# Not `-m`: that would look for modules in the working directory first, which is the user's.
+# Not `-m`: that would look for modules in the working directory first, which is the user's. An
+# empty entry of PYTHONPATH means it too, so the process works in the root directory.
 _PROGRAM = """
 import sys
 sys.path[:] = [path for path in sys.path if path]
@@ -26,6 +30,14 @@ from jupyter_idle_culler.aws.child import main
 raise SystemExit(main())
 """
 _ROOT = str(Path(__file__).resolve().parent.parent.parent)
+_TOP = Path(__file__).resolve().anchor
+
+
+StillWanted = Callable[[], Awaitable[bool]]
+
+
+async def _always() -> bool:
+    return True
 
 
 class Errand:
@@ -65,6 +77,7 @@ class Errand:
                 stdout=pipe,
                 stderr=pipe,
                 start_new_session=True,
+                cwd=_TOP,
                 limit=1 << 20,
             )
             assert self._process.stdin is not None  # noqa: S101 - tells the type checker
@@ -79,15 +92,15 @@ class Errand:
         """Ask how the target is."""
         return await self._ask("describe")
 
-    async def stop(self) -> Answer:
-        """Have the target stopped."""
-        return await self._ask("stop")
+    async def stop(self, still_wanted: StillWanted = _always) -> Answer:
+        """Have the target stopped, if that is ``still_wanted`` when the stop is about to go out."""
+        return await self._ask("stop", still_wanted)
 
     async def close(self) -> None:
         """End whatever is under way."""
         await self._end()
 
-    async def _ask(self, wanted: str) -> Answer:
+    async def _ask(self, wanted: str, still_wanted: StillWanted = _always) -> Answer:
         async with self._asking:
             try:
                 await self.make_ready()
@@ -96,17 +109,17 @@ class Errand:
                 return _failed(f"the process that speaks to AWS cannot be started: {why}")
             process = self._process
             assert process is not None  # noqa: S101 - tells the type checker
+            talk = _Talk(process, still_wanted)
             try:
-                said, errors = await asyncio.wait_for(
-                    process.communicate(wanted.encode() + b"\n"), self._longest_seconds
-                )
+                return await asyncio.wait_for(talk.hold(wanted), self._longest_seconds)
             except asyncio.TimeoutError:
-                return _failed(f"AWS was not done with within {self._longest_seconds:g} s")
+                said = f"AWS was not done with within {self._longest_seconds:g} s"
+                return _failed(said, talk.may_have_sent)
             except OSError as error:
-                return _failed(f"the process that speaks to AWS was lost: {error}")
+                said = f"the process that speaks to AWS was lost: {error}"
+                return _failed(said, talk.may_have_sent)
             finally:
                 await self._end()
-            return _understood(said, errors, process.returncode)
 
     async def _end(self) -> None:
         """End the process, if there is one, and wait for it."""
@@ -124,14 +137,57 @@ class Errand:
         await process.wait()
 
 
-def _understood(said: bytes, errors: bytes, code: int | None) -> Answer:
+class _Talk:
+    """What is said to a process, and what it answers."""
+
+    def __init__(self, process: asyncio.subprocess.Process, still_wanted: StillWanted) -> None:
+        self.may_have_sent = False
+        self._process = process
+        self._still_wanted = still_wanted
+
+    async def hold(self, wanted: str) -> Answer:
+        """Say what is wanted, answer what it asks, and return its answer. Raises: OSError."""
+        process = self._process
+        assert process.stdout is not None  # noqa: S101 - tells the type checker
+        assert process.stderr is not None  # noqa: S101 - as above
+        errors = asyncio.ensure_future(process.stderr.read())
+        try:
+            with contextlib.suppress(ConnectionError):  # it has ended: its last words say why
+                await self._say(wanted)
+            async for line in process.stdout:
+                message = _message(line)
+                if ASK in message:
+                    go = await self._still_wanted()
+                    self.may_have_sent = self.may_have_sent or go
+                    await self._say("go" if go else "no")
+                elif message:
+                    return Answer(**message)
+            await process.wait()
+            return _failed(_last_words(await errors, process.returncode), self.may_have_sent)
+        finally:
+            errors.cancel()
+
+    async def _say(self, word: str) -> None:
+        assert self._process.stdin is not None  # noqa: S101 - tells the type checker
+        self._process.stdin.write(word.encode() + b"\n")
+        await self._process.stdin.drain()
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    """Return what a line says; nothing where it is not of our own."""
     try:
-        return Answer(**json.loads(said))
-    except (ValueError, TypeError):
-        lines = errors.decode("utf-8", "replace").strip().splitlines()
-        last = f": {lines[-1].strip()[:300]}" if lines else ""
-        return _failed(f"the process that speaks to AWS ended with code {code}{last}")
+        said = json.loads(line)
+    except (ValueError, RecursionError):
+        return {}
+    known = isinstance(said, dict) and (ASK in said or set(said) == set(Answer._fields))
+    return said if known else {}
 
 
-def _failed(detail: str) -> Answer:
-    return Answer("unexpected", detail)
+def _last_words(errors: bytes, code: int | None) -> str:
+    lines = errors.decode("utf-8", "replace").strip().splitlines()
+    last = f": {lines[-1].strip()[:300]}" if lines else ""
+    return f"the process that speaks to AWS ended with code {code}{last}"
+
+
+def _failed(detail: str, sent: bool = False) -> Answer:
+    return Answer("unexpected", detail, sent=sent)

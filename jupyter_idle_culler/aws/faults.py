@@ -17,7 +17,7 @@ THROTTLED, SERVER_ERROR, NO_ANSWER, CUT, GARBAGE = (
     "throttled", "server-error", "no-answer", "cut", "garbage",
 )  # fmt: skip
 NO_BOTO3, UNEXPECTED = "no-boto3", "unexpected"
-NOT_RUNNING, NOT_STOPPING = "not-running", "not-stopping"
+NOT_RUNNING, NOT_STOPPING, WITHDRAWN = "not-running", "not-stopping", "withdrawn"
 
 _EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
 _INVALID = frozenset(

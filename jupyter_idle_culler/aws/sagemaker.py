@@ -40,21 +40,38 @@ _NAME_MEMBERS = {APP: "AppName"}
 class Answer(NamedTuple):
     """What became of a request. ``fault`` is a word of `faults`, empty where it was done.
 
-    ``status`` is what AWS calls the state, empty where it could not be seen.
+    ``status`` is what AWS calls the state, empty where it could not be seen. ``sent``: a stop went
+    out that AWS accepted, or may have.
     """
 
     fault: str
     detail: str
     mend: str = ""
     status: str = ""
+    sent: bool = False
+
+
+def _always() -> bool:
+    return True
 
 
 class SageMaker:
-    """Speaks to the SageMaker API about one target. ``pause`` waits so many seconds."""
+    """Speaks to the SageMaker API about one target.
 
-    def __init__(self, target: Target, pause: Callable[[float], None] = time.sleep) -> None:
+    ``pause`` waits so many seconds. ``may_send`` is asked before each stop that would go out:
+    getting so far may have taken a while.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        pause: Callable[[float], None] = time.sleep,
+        may_send: Callable[[], bool] = _always,
+    ) -> None:
         self._target = target
         self._pause = pause
+        self._may_send = may_send
+        self._sent = False
         self._session: Any = None
         self._clients: Dict[int, Any] = {}
         self._body = b""
@@ -83,14 +100,17 @@ class SageMaker:
             status = self._status()
         except Fault as fault:
             return self._failed(fault)
+        if _STATES.get(status) == STOPPED:
+            return self._failed(self._not_running(status))._replace(status=status)
         return Answer("", "{} is {}".format(self._target.label, status), "", status)
 
     def stop(self) -> Answer:
         """Stop the target, unless it is stopping already."""
         try:
-            return self._stop()
+            answer = self._stop()
         except Fault as fault:
-            return self._failed(fault)
+            answer = self._failed(fault)
+        return answer._replace(sent=self._sent)
 
     def _stop(self) -> Answer:
         label = self._target.label
@@ -101,11 +121,10 @@ class SageMaker:
                 return self._stop_unseen()
             raise
         state = _STATES.get(status, OTHERWISE)
-        if state in (STOPPING, STOPPED):
+        if state == STOPPING:
             return Answer("", "{} is {} already".format(label, status), "", status)
         if state != RUNNING:
-            text = "{} is {}: it can be stopped from InService only".format(label, status)
-            raise Fault(faults.NOT_RUNNING, text)
+            raise self._not_running(status)
         doubt = self._send()
         return self._confirmed(doubt)
 
@@ -114,12 +133,23 @@ class SageMaker:
         doubt = self._send()
         if doubt is None:
             return Answer("", "AWS accepted the stop of {}".format(self._target.label))
-        # What was refused says in which state it was.
-        refused = re.search(r"Status \((\w+)\)", doubt.detail)
-        if refused and _STATES.get(refused.group(1)) in (STOPPING, STOPPED):
+        # What was refused says in which state it was: "Status (Stopping)", "is in Deleting".
+        refused = re.search(r"\b(Stopping|Deleting)\b", doubt.detail)
+        if doubt.code == faults.REFUSED and refused:
             text = "{} is {} already".format(self._target.label, refused.group(1))
             return Answer("", text, "", refused.group(1))
         raise doubt
+
+    def _not_running(self, status: str) -> Fault:
+        """Say what a state means from which nothing can be stopped."""
+        label = self._target.label
+        if _STATES.get(status) == STOPPED:
+            text = "{} is {}, yet this runs: the metadata file may be another's".format(
+                label, status
+            )
+        else:
+            text = "{} is {}: it can be stopped from InService only".format(label, status)
+        return Fault(faults.NOT_RUNNING, text)
 
     def _send(self) -> Optional[Fault]:
         """Send the stop. Returns None where it was accepted, the fault where that is in doubt.
@@ -129,15 +159,19 @@ class SageMaker:
         for tried in range(STOP_TRIES):
             if tried:
                 self._pause(STOP_PAUSE_SECONDS * 2 ** (tried - 1))
+            if not self._may_send():
+                raise Fault(faults.WITHDRAWN, "new evidence came in before the stop was sent")
             try:
                 self._call(self._target.stop_operation, tries=1)
             except Fault as fault:
+                self._sent = self._sent or fault.performed is None
                 again = (faults.THROTTLED, faults.NO_ROUTE)
                 if fault.code in again and tried + 1 < STOP_TRIES:
                     continue
                 if fault.performed is None or fault.code == faults.REFUSED:
                     return fault
                 raise
+            self._sent = True
             return None
         return None
 

@@ -325,6 +325,27 @@ def test_an_outage_is_waited_out(home: Home) -> None:
 
 
 @side_by_side
+def test_a_keep_alive_that_comes_before_the_call_prevents_it(home: Home) -> None:
+    """AWS asks for fewer calls at the deadline; a person keeps the host awake before the next."""
+    with (
+        SageMakerStandIn() as stand_in,
+        FaultyProxy(stand_in.url, {STOP: "throttle"}, times=1) as proxy,
+        running(home, "jupyterlab-space", stand_in, url=proxy.url) as server,
+    ):
+        create_all(stand_in)
+        wait_until(lambda: proxy.befallen, "the refused call")
+        wanted = {"minutes": 30, "reason": "not yet"}
+        server.request("POST", "api/idle-culler/v1/keep-alive", wanted)
+        (outcome,) = wait_until(
+            lambda: entries(server, "host", "stop", "outcome"), "what became of it"
+        )
+        assert "new evidence" in outcome["detail"], outcome
+        time.sleep(3)
+        assert not stand_in.stops()
+        assert server.status()["host"]["warning"] is None
+
+
+@side_by_side
 def test_a_server_killed_between_warning_and_stop_stops_nothing(home: Home) -> None:
     """Killed while the warning stands, and started again: its idleness counts anew."""
     with SageMakerStandIn() as stand_in, running(home, "jupyterlab-space", stand_in) as server:
