@@ -137,6 +137,10 @@ class Errand:
         await process.wait()
 
 
+_FIELDS = frozenset(Answer._fields)
+_REQUIRED = _FIELDS - set(Answer._field_defaults)
+
+
 class _Talk:
     """What is said to a process, and what it answers."""
 
@@ -179,7 +183,7 @@ def _message(line: bytes) -> dict[str, Any]:
         said = json.loads(line)
     except (ValueError, RecursionError):
         return {}
-    known = isinstance(said, dict) and (ASK in said or set(said) == set(Answer._fields))
+    known = isinstance(said, dict) and (ASK in said or _REQUIRED <= set(said) <= _FIELDS)
     return said if known else {}
 
 
