@@ -15,6 +15,8 @@ import {
   unsavedText
 } from './stopped';
 
+/** Hides the lab's dialogs below: that of a lost connection comes again with each poll. */
+const STOPPED_CLASS = 'jp-mod-idleCullerStopped';
 /** By then a dialog of the lab has been drawn. */
 const DRAWN_AFTER_MS = 200;
 
@@ -100,6 +102,7 @@ export class StoppedOverlay implements IDisposable {
     });
     node.addEventListener('cancel', () => this._onClose());
     Widget.attach(overlay, document.body);
+    document.body.classList.add(STOPPED_CLASS);
     node.showModal();
     reload.focus();
     Dialog.tracker.forEach(dialog => this._onDialog(null, dialog));
@@ -130,6 +133,7 @@ export class StoppedOverlay implements IDisposable {
   private _hide(): void {
     this._widget?.dispose();
     this._widget = null;
+    document.body.classList.remove(STOPPED_CLASS);
   }
 
   /** The person wants to see the page, which goes on where the server is still there. */
