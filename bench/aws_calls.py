@@ -32,7 +32,8 @@ def measure(quick: bool) -> Iterator[Figure]:
 
             def stop() -> None:
                 stand_in.set_status(arn, "InService")
-                server.request("POST", "api/idle-culler/v1/stop", {})
+                answer = server.request("POST", "bench/stop")
+                assert answer["ok"], answer
 
             def preflight() -> None:
                 answer = server.request("POST", "bench/preflight")

@@ -2,7 +2,8 @@
 
 ``GET bench/state``: imported modules, and what the culler did. ``POST bench/lag`` measures the
 event loop for some seconds: a timer each millisecond, and by how much it came late.
-``POST bench/preflight`` asks AWS as at the start of a server.
+``POST bench/preflight`` asks AWS as at the start of a server, ``POST bench/stop`` stops by an
+action that remembers no stop before.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def _load_jupyter_server_extension(serverapp: Any) -> None:
         "attach": AttachHandler,
         "lag": LagHandler,
         "preflight": PreflightHandler,
+        "stop": StopHandler,
     }
     serverapp.web_app.add_handlers(
         ".*$",
@@ -125,6 +127,23 @@ class PreflightHandler(_Handler):
         """Ask it now."""
         report = await self.settings["idle_culler"].preflight.once()
         self.finish(json.dumps({"ready": report.ready, "found": report.found}))
+
+
+class StopHandler(_Handler):
+    """The stop, as often as it is asked for."""
+
+    @web.authenticated
+    async def post(self) -> None:
+        """Send it now."""
+        # Here, for a plain server must load nothing of the culler.
+        from jupyter_idle_culler.actions.stop_sagemaker import StopSageMaker
+        from jupyter_idle_culler.aws.errand import Errand
+        from jupyter_idle_culler.core.model import HOST, Action, Decision, Verdict
+
+        target = self.settings["idle_culler"].preflight._errand.target
+        action = StopSageMaker(Errand(target), self.log)
+        outcome = await action.apply(Decision(HOST, Action.STOP, Verdict.IDLE, "bench", 0.0))
+        self.finish(json.dumps({"ok": outcome.ok, "detail": outcome.detail}))
 
 
 class LagHandler(_Handler):
