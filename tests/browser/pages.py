@@ -10,9 +10,17 @@ from playwright.sync_api import Browser
 
 from tests.live.harness import LiveServer
 
+from .lab import write_notebook
 from .scenarios import Until
-from .tab import Tab
+from .tab import Document, Tab
 from .widget import Widget
+
+HEARTBEAT = """import threading, time
+def beat():
+    while True:
+        time.sleep(1)
+        print('beat')
+threading.Thread(target=beat, daemon=True).start()"""
 
 
 def answering(server: LiveServer) -> Until:
@@ -40,3 +48,20 @@ def in_the_lab(
     tab = Tab(browser, server, wait=False, **given)
     yield Until(lambda: tab.ready, "the lab")
     return tab, Widget(tab)
+
+
+def notebook_in(
+    tab: Tab, server: LiveServer, name: str, cell: str
+) -> Generator[Until, Any, tuple[Document, str]]:
+    """Open a notebook of one cell; return it and its kernel, once that is ready."""
+    write_notebook(server, name, cell)
+    notebook = tab.open(name)
+    kernel_id = yield Until(lambda: notebook.kernel_id, f"the kernel of {name}")
+    return notebook, f"kernel:{kernel_id}"
+
+
+def stops_in(server: LiveServer) -> float:
+    """Return the seconds until a host stops."""
+    seconds = server.status()["host"]["stops_in_seconds"]
+    assert seconds is not None, server.status()
+    return float(seconds)

@@ -8,7 +8,7 @@ and when, the journal says.
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from tests.live.harness import LiveServer, wait_until
 from tests.live.rows import LATENESS_SECONDS, entries, minutes, seen_of, write_kernelspec
 
 from .lab import make_lab, write_notebook
+from .pages import HEARTBEAT, notebook_in
 from .scenarios import EVERYBODY, Outcomes, Steps, Until, after, run_side_by_side, side_by_side
 from .tab import Document, Tab
 from .traffic import Sent
@@ -31,12 +32,6 @@ BRIEF = 8.0
 """The timeout of a kernelspec of its own."""
 NOTICED = 2.5
 """So much later may evidence be dated: what a cell computed shows at the next look."""
-HEARTBEAT = """import threading, time
-def beat():
-    while True:
-        time.sleep(1)
-        print('beat')
-threading.Thread(target=beat, daemon=True).start()"""
 SLIDER = "import ipywidgets\nslider = ipywidgets.IntSlider()\nslider"
 # What are you, where is the cursor, which colours: a terminal answers these by itself.
 QUERIES = r"printf '\033[c\033[6n\033]10;?\007\033]11;?\007'" + "\n"
@@ -77,16 +72,6 @@ def limit(server: LiveServer) -> None:
     """Make the timeout so short as these tests need it, once all in the lab has come so far."""
     settings = {"timeout_minutes": minutes(TIMEOUT)}
     server.request("PATCH", "api/idle-culler/v1/settings", settings)
-
-
-def opened(
-    tab: Tab, server: LiveServer, name: str, cell: str
-) -> Generator[Until, Any, tuple[Document, str]]:
-    """Open a notebook of one cell; return it and its kernel, once that is ready."""
-    write_notebook(server, name, cell)
-    notebook = tab.open(name)
-    kernel_id = yield Until(lambda: notebook.kernel_id, f"the kernel of {name}")
-    return notebook, f"kernel:{kernel_id}"
 
 
 def kernel_of(server: LiveServer, path: str) -> str | None:
@@ -145,7 +130,7 @@ def test_a_notebook_that_prints_and_saves_itself_keeps_neither_its_kernel_nor_th
     again; both kernel and host are idle since the cell, and end on time."""
     with stopping_lab(world, "heartbeat") as server:
         tab = Tab(world.browser, server)
-        notebook, kernel = yield from opened(tab, server, "beat.ipynb", HEARTBEAT)
+        notebook, kernel = yield from notebook_in(tab, server, "beat.ipynb", HEARTBEAT)
         yield EVERYBODY
         began = time.monotonic()
         notebook.run_cell()
@@ -232,7 +217,7 @@ def test_a_silent_cell_keeps_its_kernel_until_it_ends(world: World) -> Steps:
 def test_a_prompt_that_nobody_answers_does_not_keep_its_kernel(world: World) -> Steps:
     """K3: the page shows the prompt, and nobody comes."""
     cell = "answer = input('go on? ')"
-    notebook, kernel = yield from opened(world.tab, world.server, "ask.ipynb", cell)
+    notebook, kernel = yield from notebook_in(world.tab, world.server, "ask.ipynb", cell)
     yield EVERYBODY
     began = time.monotonic()
     notebook.run_cell()
@@ -248,7 +233,7 @@ def test_a_prompt_that_nobody_answers_does_not_keep_its_kernel(world: World) -> 
 def test_a_prompt_that_is_answered_keeps_its_kernel(world: World) -> Steps:
     """K3: the time counts from the answer."""
     cell = "print('you said', input('go on? '))"
-    notebook, kernel = yield from opened(world.tab, world.server, "answer.ipynb", cell)
+    notebook, kernel = yield from notebook_in(world.tab, world.server, "answer.ipynb", cell)
     yield EVERYBODY
     notebook.run_cell()
     yield shown(notebook, "", ".jp-Stdin-input")
@@ -271,7 +256,7 @@ def test_notebooks_that_stand_open_do_not_keep_their_kernels(world: World) -> St
     cells = {"idle.ipynb": "print('idle')", "widgets.ipynb": SLIDER}
     notebooks = {}
     for name, cell in cells.items():
-        notebooks[name] = yield from opened(tab, server, name, cell)
+        notebooks[name] = yield from notebook_in(tab, server, name, cell)
     yield EVERYBODY
     ran = {}
     for notebook, kernel in notebooks.values():

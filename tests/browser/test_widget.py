@@ -16,7 +16,7 @@ from tests.live.harness import LiveServer
 
 from .contrast import low_contrasts
 from .lab import make_lab, write_notebook
-from .pages import answering, in_the_lab, started
+from .pages import answering, in_the_lab, started, stops_in
 from .pictures import take_pictures
 from .scenarios import Outcomes, Steps, Until, pause, run_side_by_side, side_by_side
 from .tab import Tab
@@ -76,11 +76,6 @@ def outcomes(
         page = browser.new_page()
         yield run_side_by_side(request, page, World(browser, home, server))
         page.close()
-
-
-def stops_in(server: LiveServer) -> float:
-    """Return the seconds until a host stops."""
-    return float(server.status()["host"]["stops_in_seconds"])
 
 
 def refused(widget: Widget, text: str) -> Until:

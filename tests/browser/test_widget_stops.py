@@ -18,10 +18,10 @@ from tests.aws.stand_in import SageMakerStandIn
 from tests.live.harness import LiveServer
 from tests.live.rows import LATENESS_SECONDS, entries, minutes, seen_of
 
-from .lab import make_lab, write_notebook
-from .pages import in_the_lab, started
+from .lab import make_lab
+from .pages import HEARTBEAT, in_the_lab, notebook_in, started, stops_in
 from .scenarios import EVERYBODY, Outcomes, Steps, Until, pause, run_side_by_side, side_by_side
-from .tab import Document, Tab
+from .tab import Tab
 from .widget import Widget
 
 FROZEN_SECONDS = float(os.environ.get("FROZEN_SECONDS", "30"))
@@ -33,12 +33,6 @@ TOLERANCE = 2.0
 # Off, so that unsaved changes stay unsaved until the widget saves them.
 NO_AUTOSAVE = {"@jupyterlab/docmanager-extension:plugin": {"autosave": False}}
 DESKTOP = {"jupyter_idle_culler:settings": {"desktopNotifications": True}}
-HEARTBEAT = """import threading, time
-def beat():
-    while True:
-        time.sleep(1)
-        print('beat')
-threading.Thread(target=beat, daemon=True).start()"""
 METADATA = Path(__file__).parent.parent / "fixtures" / "metadata"
 WARNED = "This server stops in"
 # Changes a document as its editor does, without anybody at the keys.
@@ -117,16 +111,6 @@ def opened(
     return tab, widget
 
 
-def notebook_in(
-    tab: Tab, server: LiveServer, name: str, cell: str
-) -> Generator[Until, Any, tuple[Document, str]]:
-    """Open a notebook of one cell; return it and its kernel, once that is ready."""
-    write_notebook(server, name, cell)
-    notebook = tab.open(name)
-    kernel_id = yield Until(lambda: notebook.kernel_id, f"the kernel of {name}")
-    return notebook, f"kernel:{kernel_id}"
-
-
 def source_on_disk(server: LiveServer, name: str) -> str:
     """Return the first cell of a notebook as it lies on the disk."""
     cells = json.loads((server.root_dir / name).read_text())["cells"]
@@ -136,13 +120,6 @@ def source_on_disk(server: LiveServer, name: str) -> str:
 def stopped(server: LiveServer, timeout: float = TIMEOUT) -> Until:
     """Wait until a server has stopped by itself."""
     return Until(lambda: server.ended, "the end of the server", timeout + 2 * LATENESS_SECONDS)
-
-
-def stops_in(server: LiveServer) -> float:
-    """Return the seconds until a host stops."""
-    seconds = server.status()["host"]["stops_in_seconds"]
-    assert seconds is not None, server.status()
-    return float(seconds)
 
 
 def toast_on(widget: Widget, text: str, patience: float = 60) -> Until:
