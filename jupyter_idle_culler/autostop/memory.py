@@ -1,0 +1,45 @@
+"""What one run leaves for the next, in one small file.
+
+Missing, empty, damaged or from another boot: everything starts afresh, as if the server had
+started right now. So nothing is ever stopped because of what the file says and is not so any more.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Dict, List, Optional, Set, Tuple
+
+Evidence = List[Tuple[str, Optional[float]]]
+"""What speaks against a stop, in words, and when it was (monotonic seconds; None: it is now)."""
+
+_BOOT = "/proc/sys/kernel/random/boot_id"
+
+
+def load(path: str) -> Dict[str, Any]:
+    """Return what the last run of this boot left, or what a first run starts from."""
+    fresh = {"form": 1, "boot": ""}
+    try:
+        with open(_BOOT, encoding="ascii") as stream:
+            fresh["boot"] = stream.read()
+        with open(path, encoding="utf-8") as stream:
+            kept: Dict[str, Any] = json.load(stream)
+        if {**kept, **fresh} == kept:
+            return kept
+    except (OSError, ValueError, TypeError, RecursionError):
+        pass
+    return dict(fresh)
+
+
+def save(path: str, kept: Dict[str, Any]) -> None:
+    """Keep it: whole or not at all. Raises: OSError."""
+    written = path + ".new"
+    with open(written, "w", encoding="utf-8") as stream:
+        json.dump(kept, stream)
+    os.replace(written, path)
+
+
+def moved(kept: Dict[str, Any], what: str, seen: Dict[str, Any]) -> Set[str]:
+    """Return what is not as it was in the look before, what is new included; and remember it."""
+    before, kept[what] = kept.get(what, {}), seen
+    return {key for key in seen if before.get(key) != seen[key]}
