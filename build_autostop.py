@@ -26,7 +26,15 @@ _SHARED = ("core/model", "core/decision", "sources/procfs")
 _MACHINE = ("machine", "terminals", "instance", "kernels")
 _OWN = {
     "notebook-instance": ("jupyter_api", "memory", *_MACHINE, "options", "run"),
-    "studio-code-editor": ("jupyter_api", "memory", "space", *_MACHINE, "code_editor", "options", "run"),
+    "studio-code-editor": (
+        "jupyter_api",
+        "memory",
+        "space",
+        *_MACHINE,
+        "code_editor",
+        "options",
+        "run",
+    ),
     "studio-classic": ("jupyter_api", "memory", "studio_classic", "options", "run"),
 }
 ENVIRONMENTS = tuple(_OWN)
@@ -161,7 +169,9 @@ class _Bundle:
         parts = into.split("/")[: -node.level]
         for alias in node.names:
             called = alias.asname or alias.name
-            whole = "/".join([*parts, *(node.module or "").split("."), alias.name]).replace("//", "/")
+            whole = "/".join([*parts, *(node.module or "").split("."), alias.name]).replace(
+                "//", "/"
+            )
             if whole in self._globals:
                 modules[called] = whole
                 continue
@@ -191,7 +201,9 @@ class _Renamed(ast.NodeTransformer):
     def visit_Name(self, node: ast.Name) -> ast.AST:
         if any(node.id in scope for scope in self._locals):
             return node
-        return ast.copy_location(ast.Name(self._final(self._names.get(node.id, node.id)), node.ctx), node)
+        return ast.copy_location(
+            ast.Name(self._final(self._names.get(node.id, node.id)), node.ctx), node
+        )
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:
         value = node.value
@@ -278,8 +290,10 @@ def _drop_unused_methods(module: ast.Module) -> None:
         for node in module.body:
             if isinstance(node, ast.ClassDef):
                 kept = [
-                    one for one in node.body
-                    if not isinstance(one, ast.FunctionDef) or one.name in used
+                    one
+                    for one in node.body
+                    if not isinstance(one, ast.FunctionDef)
+                    or one.name in used
                     or one.name.startswith("__")
                 ]
                 dropped = dropped or len(kept) < len(node.body)
@@ -361,7 +375,15 @@ def _put_in_place(module: ast.Module) -> None:
     Placed().visit(module)
 
 
-_PURE = (ast.Constant, ast.BinOp, ast.UnaryOp, ast.operator, ast.unaryop, ast.Tuple, ast.expr_context)
+_PURE = (
+    ast.Constant,
+    ast.BinOp,
+    ast.UnaryOp,
+    ast.operator,
+    ast.unaryop,
+    ast.Tuple,
+    ast.expr_context,
+)
 
 
 def _is_for_aws(function: ast.FunctionDef) -> bool:
@@ -410,9 +432,7 @@ def _bound(node: ast.stmt) -> set[str]:
         return {node.name}
     if isinstance(node, ast.Assign | ast.AnnAssign | ast.If | ast.Try):
         found = {
-            n.id
-            for n in ast.walk(node)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+            n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
         }
         for inner in ast.walk(node):
             if isinstance(inner, ast.Import):

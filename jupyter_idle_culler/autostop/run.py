@@ -133,8 +133,10 @@ def _decide(asked: argparse.Namespace, kept: Dict[str, Any]) -> Tuple[Decision, 
         warned and (warned.since, warned.evidence_at),
     )
     if asked.explain:
-        for one in (*seen.observations, *seen.failures):
-            print(one)
+        for one in seen.observations:
+            print(duration(now - one.at) + " ago" if one.at else "now", one.detail, sep="\t")
+        for failure in seen.failures:
+            print("unknown", failure.source, failure.detail, sep="\t")
     return decision, paths
 
 

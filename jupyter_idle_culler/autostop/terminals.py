@@ -20,14 +20,14 @@ _STEP_SECONDS = 8
 """A terminal's time of access moves in such steps (tty_update_time in Linux)."""
 _VIEWERS = (
     "less more man top htop btop atop glances nvtop nvitop watch vmstat iostat tmux screen zellij"
-    " journalctl tail:f tail:F tail:follow nvidia-smi:l nvidia-smi:dmon gpustat:i dmesg:w"
+    " journalctl tail:f nvidia-smi:l nvidia-smi:dmon gpustat:i dmesg:w"
     " docker:logs docker:stats kubectl:logs"
 )
 _PROMPTS = (
     "vim vi nvim view nano pico emacs micro joe mc ranger ipython bpython ptpython radian mongosh"
     " jupyter-console"
 )
-_PROMPTS_WITHOUT_SCRIPT = "python pypy node julia R xonsh fish zsh"
+_PROMPTS_WITHOUT_SCRIPT = "python pypy node julia r xonsh fish zsh"
 _WRAPPERS = "sudo su doas runuser script"
 _READ, _WRITE, _SELECTS = "0", "1", ("23", "270")
 """System calls of x86_64. Elsewhere these are others, which nothing waits in: in doubt a job."""
@@ -86,12 +86,13 @@ def _job(machine: Machine, front: List[Process], path: str, viewed: bool) -> str
 def _is(process: Process, names: str) -> bool:
     """Tell whether a command has one of the names (``name:word``: with an option or word so).
 
-    A script that an interpreter runs is named by itself: ``python /opt/bin/ipython``.
+    What Python runs is named by itself: ``python /opt/bin/ipython``, ``python -m IPython``.
     """
-    words = [w.split("/")[-1].lstrip("-") for w in command_line(process.pid) or [process.comm]]
+    line = command_line(process.pid) or (process.comm,)
+    words = [word.split("/")[-1].lstrip("-").lower() for word in line]
     words[0] = words[0].rstrip("0123456789.")
-    if words[0] == "python" and words[1:] and words[1] in names.split():
-        return True
+    if words[0] == "python" and line[1:] and (line[1] == "-m" or line[1][:1] != "-"):
+        del words[: 1 + (line[1] == "-m")]
     for name in names.split():
         wanted, _, option = name.partition(":")
         if wanted == words[0] and any(word.startswith(option) for word in words[bool(option) :]):
