@@ -105,7 +105,7 @@ class _Bundle:
         own: dict[str, str] = {}
         for node in tree.body:
             for bound in _bound(node):
-                final = bound if bound not in self._taken else f"{bound}_{name.rsplit('/')[-1]}"
+                final = bound if bound not in self._taken else f"{bound}_{name.rsplit('/', maxsplit=1)[-1]}"
                 own[bound] = final
                 self._taken.add(final)
         self._globals[name] = own
@@ -404,7 +404,7 @@ _LETTERS = string.ascii_letters
 
 def _known_to(module: str) -> set[str]:
     """Return the names that a module, its classes and its functions' keywords use."""
-    if module.split(".")[0] not in sys.stdlib_module_names:
+    if module.split(".", maxsplit=1)[0] not in sys.stdlib_module_names:
         return set()
     found: set[str] = set()
     imported = importlib.import_module(module)

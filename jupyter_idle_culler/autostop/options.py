@@ -42,7 +42,7 @@ def read(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     add("--log-file", help="one line a look, at most 1 MiB and one older file")
     add("--every", type=float, default=0, help="look again each so many seconds, for ever")
     options = parser.parse_args(argv)
-    if not (0 < options.time < math.inf and 0 < options.warning_minutes and options.every >= 0):
+    if not (0 < options.time < math.inf and options.warning_minutes > 0 and options.every >= 0):
         parser.error("times must be positive numbers")
     url = PLACES[options.environment]
     if options.port:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import stat
 import termios
-from typing import Any, Dict, List, Set, Tuple
+from typing import Any, Dict, List, Set
 
 from ..sources.procfs import Process, command_line, tree
 from .machine import Machine, called

@@ -7,12 +7,9 @@ must be kept, and each row be named as a reason in each look.
 from __future__ import annotations
 
 import contextlib
-import os
-import pty
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +18,7 @@ import psutil
 import pytest
 
 from .autostop_machine import IDLE, WARNING, AutostopMachine
-from .harness import Kernel, Terminal, wait_until
+from .harness import Kernel, Terminal
 from .rows import WORK, again_and_again, script, write_kernelspec
 
 pytestmark = pytest.mark.timeout(300)
@@ -186,7 +183,7 @@ def test_a_machine_on_which_things_work_is_kept(machine: AutostopMachine) -> Non
         in_terminal(machine, f"{job} disowned & disown\rexit"),
         in_terminal(machine, f"setsid {job} setsid\rexit"),
         in_terminal(machine, f"tmux new -d '{job} tmux'; echo $((40 + 2))", "42"),
-        in_terminal(machine, f"ssh-like(){{ stty raw -isig; sleep 1004; }}; ssh-like"),
+        in_terminal(machine, "ssh-like(){ stty raw -isig; sleep 1004; }; ssh-like"),
     ]
     wanted = [
         f"kernel {silent.id} is busy",
