@@ -1,0 +1,168 @@
+#!/bin/bash
+# Stops this notebook instance when it is idle: autostop, run by cron (or by a systemd timer where no
+# cron runs). README.md beside this file tells how to attach it, how to see that it works, and how to
+# remove it. It sets up in the background where that takes longer than some seconds, and never fails
+# the start of the instance. Its log: /var/log/jupyter-idle-culler.log
+
+# A copy whose lines end in CRLF (saved on Windows) runs itself again without the CRs.
+[ "${_LF-}" ] || ! grep -qs $'\r' "$0" || _LF=1 exec /bin/bash -c "$(tr -d '\r' <"$0")" "$0" #
+
+# Parameters
+# The version of jupyter_idle_culler that is fetched where AUTOSTOP is empty.
+VERSION='0.1.0'
+# Where its wheel lies: a path, s3://bucket/key, or nothing: the package index.
+WHEEL=''
+# The wheel's sha256; with another one nothing is set up. Empty: not checked.
+WHEEL_SHA256=''
+# A package index of your own. Empty: the one that pip is configured for.
+INDEX_URL=''
+# autostop itself, packed: then nothing is fetched, and no network is needed for it.
+AUTOSTOP=''
+# Seconds without work and without a person after which the instance stops.
+IDLE_TIME='3600'
+# When autostop looks, as cron writes it: each minute, or '*/5 * * * *'.
+CRON_SCHEDULE='* * * * *'
+# yes: an open notebook tab does not hold the instance. no: its kernel is kept.
+IGNORE_CONNECTIONS='yes'
+# End of parameters
+
+set -Eeuo pipefail
+umask 022
+export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+NAME=jupyter-idle-culler
+LIB=/usr/local/lib/$NAME
+STATE=/var/lib/$NAME
+LOG=/var/log/$NAME.log
+
+say() {
+  echo "$(date -u +%FT%TZ) $NAME: $*"
+}
+
+# Print the first Python that runs $1 without an error.
+python() {
+  for p in /usr/bin/python3 /home/ec2-user/anaconda3/{envs/JupyterSystemEnv/,}bin/python; do
+    "$p" -c "$1" 2>/dev/null && echo "$p" && return
+  done
+  false
+}
+
+# Make the file $1 hold the text $2: whole or not at all, and untouched where it does already.
+put() {
+  local new=${1%/*}/.${1##*/}.new
+  [ "$(cat "$1" 2>/dev/null)" = "$2" ] && return
+  printf '%s\n' "$2" >"$new"
+  mv -f "$new" "$1"
+}
+
+# Online only
+# Get the wheel into the folder $1.
+fetch() {
+  case $WHEEL in
+    s3://*)
+      aws s3 cp --only-show-errors "$WHEEL" "$1/" || "$(python 'import boto3')" -c 'import sys, boto3
+a, d = sys.argv[1:]
+b, k = a[5:].split("/", 1)
+boto3.client("s3").download_file(b, k, d + "/" + a.split("/")[-1])' "$WHEEL" "$1"
+      ;;
+    ?*) cp "$WHEEL" "$1" ;;
+    *) "$(python 'import pip')" -m pip download -q --no-deps --no-cache-dir --only-binary :all: --ignore-requires-python -d "$1" "jupyter_idle_culler==$VERSION" ;;
+  esac
+}
+
+# Tell whether the wheel $1 is the one that was asked for.
+good() {
+  [ -z "$WHEEL_SHA256" ] || echo "$WHEEL_SHA256  $1" | sha256sum -c --status
+}
+
+# Get the wheel, checked, to $WHL. Where that fails try again, ever more slowly, for three quarters
+# of an hour: a network may come late.
+wheel() {
+  local n=0 new=$LIB/.new
+  WHL=$LIB/autostop-$VERSION.whl
+  [ -z "$INDEX_URL" ] || export PIP_INDEX_URL="$INDEX_URL"
+  if [ -e "$WHL" ] && good "$WHL" && { [ -z "$WHEEL" ] || [ "$WHEEL_SHA256" ]; }; then return; fi
+  until
+    rm -rf "$new"
+    mkdir "$new"
+    fetch "$new"
+  do
+    n=$((n + 1))
+    [ $n -lt 10 ] || die 'no wheel'
+    say "no wheel yet: again in $n min"
+    sleep $((n * 60))
+  done
+  good "$new"/*.whl || die 'the wheel has another sha256'
+  mv -f "$new"/*.whl "$WHL"
+  rmdir "$new"
+}
+# End of online only
+
+# Say what is wrong, and set nothing up.
+die() {
+  say "$*: nothing will be stopped"
+  exit
+}
+
+# Have the command $RUN run again and again.
+schedule() {
+  local n=${CRON_SCHEDULE%% *}
+  if [ -d /etc/cron.d ] && grep -qsxE 'crond?' /proc/[0-9]*/comm; then
+    put /etc/cron.d/$NAME "MAILTO=\"\"
+$CRON_SCHEDULE root $RUN >/dev/null 2>$STATE/stderr"
+    say 'set up: cron'
+  elif [ -d /run/systemd/system ] && timer "${n#*/}"; then
+    say 'set up: systemd timer'
+  else
+    # shellcheck disable=SC2086 # $RUN is words
+    setsid $RUN --every 60 </dev/null >/dev/null 2>$STATE/stderr &
+    say 'set up: background'
+  fi
+}
+
+# Make a systemd timer of $RUN, each $1 minutes.
+timer() {
+  put /etc/systemd/system/$NAME.service "[Service]
+Type=oneshot
+ExecStart=$RUN" &&
+    put /etc/systemd/system/$NAME.timer "[Timer]
+OnActiveSec=60
+OnUnitActiveSec=${1/\*/1}min
+[Install]
+WantedBy=timers.target" &&
+    systemctl daemon-reload &&
+    systemctl -q enable --now $NAME.timer
+}
+
+work() {
+  trap 'say "failed at line $LINENO"' ERR
+  PY=$(python 'import sys; sys.exit(sys.version_info < (3, 8))') || die 'no Python 3.8 or newer'
+  RUN="$PY $LIB/autostop.py"
+  if [ "$AUTOSTOP" ]; then
+    put $LIB/autostop.py "$("$PY" -c 'import base64, lzma, sys
+print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
+  else
+    wheel
+    RUN="/usr/bin/env PYTHONPATH=$WHL $PY -m jupyter_idle_culler.autostop"
+  fi
+  RUN+=" --environment notebook-instance --time $IDLE_TIME --state-file $STATE/autostop.json --log-file $LOG"
+  [ "$IGNORE_CONNECTIONS" != yes ] || RUN+=' -c'
+  $RUN -h >/dev/null || die 'autostop does not run'
+  schedule
+}
+
+main() {
+  trap 'exit 0' EXIT
+  [ $EUID = 0 ] || exec sudo -n /bin/bash "$0"
+  mkdir -p $LIB $STATE
+  exec 9>$LIB/lock
+  flock -n 9 || { say 'at it already' && exit; }
+  set -m
+  work </dev/null >>$LOG 2>&1 &
+  for ((i = 0; i < 80; i++)); do
+    kill -0 $! 2>/dev/null || break
+    sleep .1
+  done
+  tail -n 1 $LOG
+}
+
+main "$@"
