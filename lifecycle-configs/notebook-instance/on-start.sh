@@ -1,22 +1,22 @@
 #!/bin/bash
-# Stops this notebook instance when it is idle: autostop, run by cron (or by a systemd timer where no
+# Stops this notebook instance when it is idle: autostop, run by cron (by a systemd timer where no
 # cron runs). README.md beside this file tells how to attach it, how to see that it works, and how to
-# remove it. It sets up in the background where that takes longer than some seconds, and never fails
-# the start of the instance. Its log: /var/log/jupyter-idle-culler.log
+# remove it. What takes longer than some seconds goes on in the background, and nothing here fails the
+# start of the instance. The log: /var/log/jupyter-idle-culler.log
 
 # A copy whose lines end in CRLF (saved on Windows) runs itself again without the CRs.
-[ "${_LF-}" ] || ! grep -qs $'\r' "$0" || _LF=1 exec /bin/bash -c "$(tr -d '\r' <"$0")" "$0" #
+[ "${_LF-}" ] || ! grep -qs $'\r' "$0" || _LF=1 exec /bin/bash -c "$(tr -d '\r' <"$0")" "$0" "$@" #
 
 # Parameters
-# The version of jupyter_idle_culler that is fetched where AUTOSTOP is empty.
+# The version of jupyter_idle_culler that is fetched.
 VERSION='0.1.0'
 # Where its wheel lies: a path, s3://bucket/key, or nothing: the package index.
 WHEEL=''
-# The wheel's sha256; with another one nothing is set up. Empty: not checked.
+# The wheel's sha256; one with another is not used. Empty: not checked.
 WHEEL_SHA256=''
 # A package index of your own. Empty: the one that pip is configured for.
 INDEX_URL=''
-# autostop itself, packed: then nothing is fetched, and no network is needed for it.
+# autostop itself, packed: then nothing is fetched for it, and it needs no network.
 AUTOSTOP=''
 # Seconds without work and without a person after which the instance stops.
 IDLE_TIME='3600'
@@ -28,7 +28,7 @@ IGNORE_CONNECTIONS='yes'
 
 set -Eeuo pipefail
 umask 022
-export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/bin
 NAME=jupyter-idle-culler
 LIB=/usr/local/lib/$NAME
 STATE=/var/lib/$NAME
@@ -36,6 +36,12 @@ LOG=/var/log/$NAME.log
 
 say() {
   echo "$(date -u +%FT%TZ) $NAME: $*"
+}
+
+# Say what is wrong, and set nothing up.
+die() {
+  say "$*: nothing will be stopped"
+  exit
 }
 
 # Print the first Python that runs $1 without an error.
@@ -59,13 +65,17 @@ put() {
 fetch() {
   case $WHEEL in
     s3://*)
-      aws s3 cp --only-show-errors "$WHEEL" "$1/" || "$(python 'import boto3')" -c 'import sys, boto3
-a, d = sys.argv[1:]
-b, k = a[5:].split("/", 1)
-boto3.client("s3").download_file(b, k, d + "/" + a.split("/")[-1])' "$WHEEL" "$1"
+      timeout 300 aws s3 cp --only-show-errors "$WHEEL" "$1/" || "$(python 'import boto3')" -c 'import sys, boto3
+address, folder = sys.argv[1:]
+bucket, key = address[5:].split("/", 1)
+boto3.client("s3").download_file(bucket, key, folder + "/" + key.split("/")[-1])' "$WHEEL" "$1"
       ;;
     ?*) cp "$WHEEL" "$1" ;;
-    *) "$(python 'import pip')" -m pip download -q --no-deps --no-cache-dir --only-binary :all: --ignore-requires-python -d "$1" "jupyter_idle_culler==$VERSION" ;;
+    *)
+      timeout 300 "$(python 'import pip')" -m pip download -q --no-deps --no-cache-dir \
+        --disable-pip-version-check --only-binary :all: --ignore-requires-python \
+        -d "$1" "jupyter_idle_culler==$VERSION"
+      ;;
   esac
 }
 
@@ -75,35 +85,54 @@ good() {
 }
 
 # Get the wheel, checked, to $WHL. Where that fails try again, ever more slowly, for three quarters
-# of an hour: a network may come late.
+# of an hour, for a network may come late; where autostop is in here for a minute only.
 wheel() {
-  local n=0 new=$LIB/.new
-  WHL=$LIB/autostop-$VERSION.whl
-  [ -z "$INDEX_URL" ] || export PIP_INDEX_URL="$INDEX_URL"
+  local n=0 new=$LIB/.new region tries=10
+  WHL=$LIB/jupyter_idle_culler-$VERSION-py3-none-any.whl
+  [ -z "$WHEEL" ] || WHL=$LIB/${WHEEL##*/}
   if [ -e "$WHL" ] && good "$WHL" && { [ -z "$WHEEL" ] || [ "$WHEEL_SHA256" ]; }; then return; fi
+  [ -z "$AUTOSTOP" ] || tries=2
+  [ -z "$INDEX_URL" ] || export PIP_INDEX_URL="$INDEX_URL"
+  # An S3 endpoint within a VPC answers for its own region only.
+  region=$(sed -n 's/.*"arn:[^:]*:sagemaker:\([^:]*\):.*/\1/p' /opt/ml/metadata/resource-metadata.json 2>/dev/null) || true
+  [ -z "$region" ] || export AWS_DEFAULT_REGION="$region"
   until
     rm -rf "$new"
     mkdir "$new"
     fetch "$new"
   do
+    if [ -e "$WHL" ] && good "$WHL"; then return; fi
     n=$((n + 1))
-    [ $n -lt 10 ] || die 'no wheel'
+    [ $n -lt "$tries" ] || return 1
     say "no wheel yet: again in $n min"
     sleep $((n * 60))
   done
-  good "$new"/*.whl || die 'the wheel has another sha256'
-  mv -f "$new"/*.whl "$WHL"
-  rmdir "$new"
+  if ! good "$new"/*.whl; then
+    say "the wheel has another sha256 than $WHEEL_SHA256: it is not used"
+    rm -rf "$new"
+    return 1
+  fi
+  cmp -s "$new"/*.whl "$WHL" || mv -f "$new"/*.whl "$WHL"
+  rm -rf "$new"
 }
 # End of online only
 
-# Say what is wrong, and set nothing up.
-die() {
-  say "$*: nothing will be stopped"
-  exit
+# Make $RUN the command of autostop with the options $*.
+autostop() {
+  PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
+  RUN="$PY $LIB/autostop.py"
+  if [ "$AUTOSTOP" ]; then
+    put "$LIB/autostop.py" "$("$PY" -c 'import base64, lzma, sys
+print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
+  else
+    wheel || die 'no autostop'
+    RUN="/usr/bin/env PYTHONPATH=$WHL $PY -m jupyter_idle_culler.autostop"
+  fi
+  RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
+  $RUN -h >/dev/null || die 'autostop does not run'
 }
 
-# Have the command $RUN run again and again.
+# Have $RUN run again and again.
 schedule() {
   local n=${CRON_SCHEDULE%% *}
   if [ -d /etc/cron.d ] && grep -qsxE 'crond?' /proc/[0-9]*/comm; then
@@ -135,18 +164,8 @@ WantedBy=timers.target" &&
 
 work() {
   trap 'say "failed at line $LINENO"' ERR
-  PY=$(python 'import sys; sys.exit(sys.version_info < (3, 8))') || die 'no Python 3.8 or newer'
-  RUN="$PY $LIB/autostop.py"
-  if [ "$AUTOSTOP" ]; then
-    put $LIB/autostop.py "$("$PY" -c 'import base64, lzma, sys
-print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
-  else
-    wheel
-    RUN="/usr/bin/env PYTHONPATH=$WHL $PY -m jupyter_idle_culler.autostop"
-  fi
-  RUN+=" --environment notebook-instance --time $IDLE_TIME --state-file $STATE/autostop.json --log-file $LOG"
-  [ "$IGNORE_CONNECTIONS" != yes ] || RUN+=' -c'
-  $RUN -h >/dev/null || die 'autostop does not run'
+  [ "$IGNORE_CONNECTIONS" != yes ] || IDLE_TIME+=' -c'
+  autostop --environment notebook-instance --time "$IDLE_TIME"
   schedule
 }
 
@@ -158,7 +177,7 @@ main() {
   flock -n 9 || { say 'at it already' && exit; }
   set -m
   work </dev/null >>$LOG 2>&1 &
-  for ((i = 0; i < 80; i++)); do
+  for _ in {1..80}; do
     kill -0 $! 2>/dev/null || break
     sleep .1
   done

@@ -1,0 +1,1 @@
+"""The scripts of lifecycle-configs, run for real in throw-away roots."""
