@@ -129,7 +129,7 @@ print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
     RUN="/usr/bin/env PYTHONPATH=$WHL $PY -m jupyter_idle_culler.autostop"
   fi
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
-  $RUN -h >/dev/null || die 'autostop does not run'
+  $RUN -h >/dev/null || die 'autostop fails'
 }
 
 # Have $RUN run again and again.
