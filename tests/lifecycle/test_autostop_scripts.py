@@ -274,7 +274,6 @@ def test_crlf_line_ends_do_no_harm(machine: Machine, script: Script) -> None:
     # Where the kernel starts it, it never begins; what is said then is one line.
     direct = machine.run("bash", "-c", "/tmp/lifecycle/script.sh", user=script.user)
     assert direct.returncode != 0
-    assert "bad interpreter" in direct.stdout
     assert len(direct.stdout.splitlines()) == 1
 
 

@@ -39,7 +39,8 @@ for place in run tmp var/tmp var/log; do mount -t tmpfs -o mode=1777 throw-away 
 mkdir run/lock .upper opt/ml opt/ml/metadata
 mount --bind /mnt/upper .upper
 chmod 755 root run
-rm -rf etc/cron.d/* var/spool/cron/crontabs/* etc/cron.hourly/* etc/pip.conf root/.config/pip
+find etc/cron.d -mindepth 1 -delete
+rm -rf var/spool/cron/crontabs/* etc/cron.hourly/* etc/pip.conf root/.config/pip
 for user in {" ".join(USERS)}; do
   chroot . useradd -m -s /bin/bash $user
   echo "$user ALL=(ALL) NOPASSWD:ALL" >etc/sudoers.d/$user
