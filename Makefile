@@ -34,7 +34,8 @@ PIP_INSTALL := -m pip install --quiet
 PROGRAMS := tmux:tmux screen:screen dash:dash zsh:zsh fish:fish sudo:sudo su:util-linux \
 	vim:vim nano:nano less:less man:man-db htop:htop sqlite3:sqlite3 watch:procps \
 	faketime:faketime cron:cron openssl:openssl unshare:util-linux setpriv:util-linux \
-	script:bsdutils gcc:build-essential
+	script:bsdutils gcc:build-essential nsenter:util-linux runuser:util-linux flock:util-linux \
+	useradd:passwd systemd-analyze:systemd
 BROWSER_PROGRAMS := chromium:chromium
 LINT_PROGRAMS := shellcheck:shellcheck
 
@@ -65,7 +66,7 @@ help:
 	@echo "  PYTHON=$(PYTHON)  the Python that environments are made with, 3.10 or newer"
 	@echo "  run: TIMEOUT_IN_MINS=2 PORT=$(PORT) ARGS='--IdleCuller.stop_action=server'"
 	@echo "       configuration, data and notebooks of this JupyterLab are its own, in .run/"
-	@echo "  test-python, -live, -214, -browser: PYTEST_ARGS='-k terminal -x'"
+	@echo "  test-python, -live, -lifecycle, -214, -browser: PYTEST_ARGS='-k terminal -x'"
 
 ## run: JupyterLab on 127.0.0.1 with the culler on (TIMEOUT_IN_MINS, PORT, ARGS)
 .PHONY: run
@@ -81,18 +82,19 @@ run: $(STAMPS)/run $(STAMPS)/front-end
 
 ## test: every suite, set-up included
 .PHONY: test
-test: test-ts test-python test-live test-214 $(if $(wildcard tests/browser),test-browser)
+test: test-ts test-python test-live test-lifecycle test-214 $(if $(wildcard tests/browser),test-browser)
 
 ## test-ts: the unit tests of the widget
 .PHONY: test-ts
 test-ts: $(STAMPS)/node-modules
 	$(JLPM) test
 
-## test-python: the Python suite on the newest jupyter_server, all but whole servers (JOBS at a time)
+## test-python: the Python suite on the newest jupyter_server, all but whole servers and lifecycle-configs (JOBS at a time)
 .PHONY: test-python
 test-python: $(STAMPS)/test $(STAMPS)/policies
 	@$(MAKE) have WHAT='$(PROGRAMS)'
-	$(call once_more_alone,$(PY) -m pytest tests --ignore=tests/live, \
+	$(call once_more_alone,$(PY) -m pytest tests --ignore=tests/live \
+		--ignore=tests/lifecycle, \
 		-n $(JOBS) --dist=loadfile $(PYTEST_ARGS))
 
 ## test-live: whole servers, each in a namespace of its own, and their ends (LIVE_JOBS at a time)
@@ -101,6 +103,13 @@ test-live: $(STAMPS)/test $(STAMPS)/activity-monitor
 	@$(MAKE) have WHAT='$(PROGRAMS)'
 	$(call once_more_alone,$(PY) -m pytest tests/live, \
 		-n $(LIVE_JOBS) --dist=loadfile $(PYTEST_ARGS))
+
+## test-lifecycle: the scripts of lifecycle-configs, each in a machine to throw away (LIVE_JOBS at a time)
+.PHONY: test-lifecycle
+test-lifecycle: $(STAMPS)/test $(STAMPS)/wheel
+	@$(MAKE) have WHAT='$(PROGRAMS)'
+	$(call once_more_alone,$(PY) -m pytest tests/lifecycle, \
+		-n $(LIVE_JOBS) --dist=load $(PYTEST_ARGS))
 
 ## test-214: the tests marked js214 on jupyter_server 2.14.2, the oldest supported
 .PHONY: test-214

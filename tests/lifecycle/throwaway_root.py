@@ -41,6 +41,8 @@ mount --bind /mnt/upper .upper
 chmod 755 root run
 find etc/cron.d -mindepth 1 -delete
 rm -rf var/spool/cron/crontabs/* etc/cron.hourly/* etc/pip.conf root/.config/pip
+# The kernel refuses a daemon in a container its users' login ids; images with cron leave this out.
+sed -i /pam_loginuid/d etc/pam.d/cron
 for user in {" ".join(USERS)}; do
   chroot . useradd -m -s /bin/bash $user
   echo "$user ALL=(ALL) NOPASSWD:ALL" >etc/sudoers.d/$user
@@ -141,8 +143,11 @@ class ThrowawayRoot:
         )
 
     def start_cron(self) -> None:
-        """Start a real cron daemon."""
-        self.shell("cron")
+        """Start a real cron daemon, early enough for it to see what changes from now on.
+
+        It compares modification times in whole seconds.
+        """
+        self.shell("cron; sleep 1.1")
 
     def write(self, path: str, text: str | bytes, mode: int = 0o644, user: str = "root") -> None:
         """Write a file inside, its folders included."""
