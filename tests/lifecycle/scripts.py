@@ -35,7 +35,7 @@ if "-h" not in words:
 
 @dataclass(frozen=True)
 class Script:
-    """One script: where it lies, as whom it runs, where it puts its things, what it calls itself."""
+    """One script: where it lies, who runs it, where it puts its things."""
 
     path: str
     user: str
@@ -53,10 +53,9 @@ class Script:
         """Return the script with these parameters."""
         text = self.text
         for name, value in parameters.items():
-            text, found = re.subn(
-                rf"^{name}='.*'$", lambda _, n=name, v=value: f"{n}={shlex.quote(v)}", text, flags=re.M
-            )
-            assert found == 1, name
+            found = re.search(rf"^{name}='.*'$", text, flags=re.M)
+            assert found is not None, name
+            text = f"{text[: found.start()]}{name}={shlex.quote(value)}{text[found.end() :]}"
         return text
 
 
@@ -150,7 +149,9 @@ class Machine(ThrowawayRoot):
             self.shell("chown ec2-user /home/ec2-user /home/ec2-user/anaconda3")
         self.write(RUNS, "", mode=0o666)
         for name in ("restart-jupyter-server", "restart-sagemaker-ui-jupyter-server"):
-            self.write(f"/usr/local/bin/{name}", f"#!/bin/sh\necho {name} >>/var/tmp/restarts\n", 0o755)
+            self.write(
+                f"/usr/local/bin/{name}", f"#!/bin/sh\necho {name} >>/var/tmp/restarts\n", 0o755
+            )
         self.write("/var/tmp/restarts", "", mode=0o666)
 
     def index(self, wheel: Path) -> None:

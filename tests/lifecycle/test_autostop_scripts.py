@@ -1,4 +1,4 @@
-"""The scripts that set autostop up, run as root and by a user with sudo, where things are missing."""
+"""The scripts that set autostop up, as root and as a user with sudo, where things are missing."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def test_without_cron_a_systemd_timer_runs_it(
     assert f"OnUnitActiveSec={every}" in machine.read(f"{units}.timer")
     verified = machine.run("systemd-analyze", "verify", f"{units}.timer", f"{units}.service")
     assert "jupyter-idle-culler" not in verified.stdout, verified.stdout
-    (start,) = [x for x in machine.read(f"{units}.service").splitlines() if x.startswith("ExecStart")]
+    (start,) = [
+        x for x in machine.read(f"{units}.service").splitlines() if x.startswith("ExecStart")
+    ]
     machine.shell(start.partition("=")[2])
     assert machine.runs()[0]["words"][:5] == expected_words(script)
     assert machine.read(CRON_FILE) == ""
@@ -156,7 +158,8 @@ def test_an_interrupted_run_is_made_good_by_the_next(
     machine: Machine, script: Script, tmp_path: Path
 ) -> None:
     """Killed at any instant, another run ends where an undisturbed one does."""
-    machine.index(recorder_wheel(tmp_path))
+    wheel = recorder_wheel(tmp_path)
+    machine.index(wheel)
     machine.write("/tmp/lifecycle/script.sh", script.filled(), 0o755, script.user)
     chance = random.Random(script.path)  # noqa: S311 - instants, not secrets
     for _ in range(6):
@@ -170,7 +173,7 @@ def test_an_interrupted_run_is_made_good_by_the_next(
     assert "set up" in machine.settle(script).splitlines()[-1]
     disturbed = {path: what for path, what in machine.tree().items() if ".log" not in path}
     with Machine() as other:
-        other.index(recorder_wheel(tmp_path))
+        other.index(wheel)
         if "classic" not in script.path:
             other.start_cron()
         other.attach(script)
@@ -187,7 +190,7 @@ def test_without_a_network_it_is_said_and_tried_again(
     machine: Machine, script: Script, tmp_path: Path
 ) -> None:
     """The foreground ends within ten seconds with 0; once the wheel can be had, it is set up."""
-    machine.write("/usr/local/bin/sleep", '#!/bin/sh\nexec /bin/sleep 0.5\n', mode=0o755)
+    machine.write("/usr/local/bin/sleep", "#!/bin/sh\nexec /bin/sleep 0.5\n", mode=0o755)
     began = time.monotonic()
     ran = machine.attach(script, INDEX_URL="http://127.0.0.1:9/simple")
     assert ran.returncode == 0

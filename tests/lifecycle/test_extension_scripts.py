@@ -36,7 +36,9 @@ def machine() -> Iterator[Machine]:
     """Give a machine whose notebook instance's restart is noted as well."""
     with Machine() as machine:
         machine.write(
-            "/usr/local/bin/systemctl", '#!/bin/sh\necho "$*" >>/var/tmp/restarts-asked\n', mode=0o755
+            "/usr/local/bin/systemctl",
+            '#!/bin/sh\necho "$*" >>/var/tmp/restarts-asked\n',
+            mode=0o755,
         )
         yield machine
 
@@ -93,9 +95,7 @@ def test_the_server_keeps_the_timeout_that_was_given(
     """A real server started afterwards, with nothing in its environment, culls after it."""
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
     machine.write(f"/mnt/{WHEEL_NAME}", wheel.read_bytes())
-    machine.attach(
-        script, WHEEL=f"/mnt/{WHEEL_NAME}", WHEEL_SHA256=digest, TIMEOUT_IN_MINS="45"
-    )
+    machine.attach(script, WHEEL=f"/mnt/{WHEEL_NAME}", WHEEL_SHA256=digest, TIMEOUT_IN_MINS="45")
     assert "is installed" in machine.settle(script)
     machine.start(
         f"{script.jupyter}/bin/python", "-m", "jupyter", "server", "--allow-root", "--no-browser",
@@ -154,16 +154,32 @@ def test_where_something_is_too_old_autostop_takes_its_place(
         )
         inside = f"{script.jupyter}/{place.relative_to(machine.path / script.jupyter.lstrip('/'))}"
         text = (place / "METADATA").read_text()
-        text = re.sub(r"^Version: .*$", "Version: 2.7.0" if name != "jupyterlab" else "Version: 3.6.8", text, count=1, flags=re.M)  # noqa: E501
+        text = re.sub(
+            r"^Version: .*$",
+            "Version: 2.7.0" if name != "jupyterlab" else "Version: 3.6.8",
+            text,
+            count=1,
+            flags=re.M,
+        )
         machine.write(f"{inside}/METADATA", text)
-        why = "jupyter_server 2.7.0 is older than 2.14" if missing == "server" else "jupyterlab 3.6.8 is older than 4.0"  # noqa: E501
+        why = (
+            "jupyter_server 2.7.0 is older than 2.14"
+            if missing == "server"
+            else "jupyterlab 3.6.8 is older than 4.0"
+        )
     ran = machine.attach(script, TIMEOUT_IN_MINS="10")
     assert ran.returncode == 0
     log = machine.settle(script)
     assert why in log, log
     assert "autostop in its place" in log
     words = wait_until(machine.runs, "the loop")[0]["words"]
-    assert words[:5] == ["--environment", script.environment.removesuffix("-extension"), "--time", "600", "-c"]  # noqa: E501
+    assert words[:5] == [
+        "--environment",
+        script.environment.removesuffix("-extension"),
+        "--time",
+        "600",
+        "-c",
+    ]
     assert restarts(machine, script) == 0
 
 

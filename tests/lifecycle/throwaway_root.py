@@ -16,7 +16,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 ROOT = Path(__file__).parent.parent.parent
 LIFECYCLE = ROOT / "lifecycle-configs"
@@ -49,7 +52,7 @@ for user in {" ".join(USERS)}; do
 done
 ip link set lo up 2>/dev/null || chroot . "$1" -c 'import fcntl, socket, struct
 fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sH14x", b"lo", 0x41))'
-exec chroot . bash -c 'echo ready; sleep infinity & wait'
+exec chroot . bash -c 'echo ready; while :; do sleep 600 & wait; done'
 """
 
 
@@ -70,6 +73,7 @@ class ThrowawayRoot:
     """
 
     def __init__(self) -> None:
+        self.started: list[subprocess.Popen[bytes]] = []
         namespaces = ("-m", "-p", "-f", "-n", "--kill-child", "--propagation", "private")
         self.process = subprocess.Popen(
             ["unshare", *namespaces, "bash", "-c", _SET_UP, "set-up", sys.executable],
@@ -84,7 +88,7 @@ class ThrowawayRoot:
         self.pid = int(children.read_text().split()[0])
         self.path = Path(f"/proc/{self.pid}/root")
 
-    def __enter__(self) -> ThrowawayRoot:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -94,6 +98,9 @@ class ThrowawayRoot:
         """End all of its processes; its files go with them."""
         self.process.kill()
         self.process.wait(10)
+        for started in self.started:
+            started.kill()
+            started.wait(10)
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -135,12 +142,14 @@ class ThrowawayRoot:
 
     def start(self, *words: str, user: str = "root") -> subprocess.Popen[bytes]:
         """Start a command inside and let it run (it ends with the root at the latest)."""
-        return subprocess.Popen(
+        started = subprocess.Popen(
             self.command(*words, user=user),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
+        self.started.append(started)
+        return started
 
     def start_cron(self) -> None:
         """Start a real cron daemon, early enough for it to see what changes from now on.
@@ -204,7 +213,7 @@ class ThrowawayRoot:
                 kind = stat.filemode(status.st_mode)
                 content = ""
                 if path.is_symlink():
-                    content = os.readlink(path)
+                    content = str(path.readlink())
                 elif stat.S_ISREG(status.st_mode):
                     content = hashlib.sha256(path.read_bytes()).hexdigest()
                 found[inside] = (kind, status.st_uid, status.st_gid, content)
