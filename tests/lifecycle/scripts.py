@@ -137,7 +137,6 @@ class Machine(ThrowawayRoot):
         if environments:
             for place in (NOTEBOOK_ENV, STUDIO_ENV):
                 self.bind(sys.prefix, place)
-            user = "ec2-user"
             # The package under test is in this environment; there it is not.
             self.shell(
                 f"cd {STUDIO_ENV}; rm -rf lib/python*/site-packages/*jupyter_idle_culler*"
@@ -145,7 +144,6 @@ class Machine(ThrowawayRoot):
                 " share/jupyter/labextensions/jupyter_idle_culler"
                 " lib/python*/site-packages/__editable__*"
             )
-            self.shell(f"chown -h {user} {STUDIO_ENV}/bin")
             self.shell("chown ec2-user /home/ec2-user /home/ec2-user/anaconda3")
         self.write(RUNS, "", mode=0o666)
         for name in ("restart-jupyter-server", "restart-sagemaker-ui-jupyter-server"):
@@ -164,8 +162,17 @@ class Machine(ThrowawayRoot):
     ) -> subprocess.CompletedProcess[str]:
         """Run a script as its environment does."""
         text = text or script.filled(**parameters)
+        self.give(script)
         self.write("/tmp/lifecycle/script.sh", text, mode=0o755, user=script.user)
         return self.run("/bin/bash", "/tmp/lifecycle/script.sh", user=script.user)
+
+    def give(self, script: Script) -> None:
+        """Make the script's Jupyter environment that of its image's user, where pip writes to it."""
+        owner = "ec2-user" if script.jupyter == NOTEBOOK_ENV else "sagemaker-user"
+        self.shell(
+            f"cd {script.jupyter}; chown {owner} . bin etc etc/jupyter etc/jupyter/*.d share"
+            " share/jupyter share/jupyter/labextensions lib/python*/site-packages 2>/dev/null; true"
+        )
 
     def runs(self) -> list[dict[str, Any]]:
         """Return what the recording autostop was called with, run by run."""

@@ -204,6 +204,7 @@ def test_an_interrupted_installation_is_made_good(
 ) -> None:
     """Killed while pip installs, the next run ends with all of it there, and one restart."""
     machine.index(wheel)
+    machine.give(script)
     machine.write("/tmp/lifecycle/script.sh", script.filled(), 0o755, script.user)
     chance = random.Random(script.path)  # noqa: S311 - instants, not secrets
     for _ in range(3):
