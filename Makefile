@@ -15,6 +15,7 @@ TIMEOUT_IN_MINS ?=
 PYTEST_ARGS ?=
 JOBS ?= 4
 LIVE_JOBS ?= 3
+LIFECYCLE_JOBS ?= 6
 
 VENV := .venv
 VENV_214 := .venv-2.14
@@ -104,12 +105,12 @@ test-live: $(STAMPS)/test $(STAMPS)/activity-monitor
 	$(call once_more_alone,$(PY) -m pytest tests/live, \
 		-n $(LIVE_JOBS) --dist=loadfile $(PYTEST_ARGS))
 
-## test-lifecycle: the scripts of lifecycle-configs, each in a machine to throw away (LIVE_JOBS at a time)
+## test-lifecycle: the scripts of lifecycle-configs, each in a machine to throw away (LIFECYCLE_JOBS at a time)
 .PHONY: test-lifecycle
 test-lifecycle: $(STAMPS)/test $(STAMPS)/wheel
 	@$(MAKE) have WHAT='$(PROGRAMS)'
 	$(call once_more_alone,$(PY) -m pytest tests/lifecycle, \
-		-n $(LIVE_JOBS) --dist=load $(PYTEST_ARGS))
+		-n $(LIFECYCLE_JOBS) --dist=load $(PYTEST_ARGS))
 
 ## test-214: the tests marked js214 on jupyter_server 2.14.2, the oldest supported
 .PHONY: test-214

@@ -87,6 +87,7 @@ wheel() {
   local n=0 new=$LIB/.new region tries=10
   WHL=$LIB/jupyter_idle_culler-$VERSION-py3-none-any.whl
   [ -z "$WHEEL" ] || WHL=$LIB/${WHEEL##*/}
+  rm -rf "$new" # of a run that was interrupted
   if [ -e "$WHL" ] && good "$WHL" && { [ -z "$WHEEL" ] || [ "$WHEEL_SHA256" ]; }; then return; fi
   [ -z "$AUTOSTOP" ] || tries=2
   [ -z "$INDEX_URL" ] || export PIP_INDEX_URL="$INDEX_URL"

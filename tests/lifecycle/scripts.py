@@ -167,7 +167,7 @@ class Machine(ThrowawayRoot):
         return self.run("/bin/bash", "/tmp/lifecycle/script.sh", user=script.user)
 
     def give(self, script: Script) -> None:
-        """Make the script's Jupyter environment that of its image's user, where pip writes to it."""
+        """Give the script's Jupyter environment to its image's user, where pip writes to it."""
         owner = "ec2-user" if script.jupyter == NOTEBOOK_ENV else "sagemaker-user"
         self.shell(
             f"cd {script.jupyter}; chown {owner} . bin etc etc/jupyter etc/jupyter/*.d share"
