@@ -1,0 +1,1 @@
+"""Lifecycle configurations: the scripts filled in, created, attached and detached."""

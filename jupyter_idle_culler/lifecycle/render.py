@@ -1,0 +1,108 @@
+"""A script with its parameters filled in, and shortened where the limit asks for it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import size
+from .scripts import LifecycleError
+
+BEGIN, END = "# Parameters", "# End of parameters"
+_LINE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
+_HERE = re.compile(r"<<-?\s*(['\"]?)([A-Za-z_][A-Za-z0-9_]*)\1")
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A script as AWS gets it. ``shortened``: its comments were taken out."""
+
+    script: bytes
+    shortened: bool
+
+
+def parameters_of(script: str) -> dict[str, str]:
+    """Return the parameters of a script with their defaults. Raises: LifecycleError."""
+    lines = script.splitlines()
+    return {
+        name: value
+        for name, value in (
+            _parameter(lines[number]) for number in _block(lines) if _LINE.fullmatch(lines[number])
+        )
+    }
+
+
+def render(script: str, values: Mapping[str, str], name: str) -> Rendered:
+    """Fill in the values. ``name`` is what messages call the script.
+
+    Each value becomes one word of the shell, whatever is in it. Raises: LifecycleError where the
+    script has no such parameter, a value holds a control character, or all is too long for AWS.
+    """
+    lines = script.replace("\r\n", "\n").split("\n")
+    known = parameters_of(script)
+    for parameter, value in values.items():
+        if parameter not in known:
+            message = f"{name} has no parameter {parameter}"
+            raise LifecycleError(message)
+        if any(ord(c) < 32 or ord(c) == 127 or c in "\x85\u2028\u2029" for c in value):
+            message = f"{parameter}: there must be no control character in it"
+            raise LifecycleError(message)
+        if not _encodable(value):
+            message = f"{parameter}: there must be no character in it that is no text"
+            raise LifecycleError(message)
+    for number in _block(lines):
+        found = _LINE.fullmatch(lines[number])
+        if found and found[1] in values:
+            lines[number] = f"{found[1]}={_word(values[found[1]])}"
+    whole = "\n".join(lines)
+    if size.fits(whole.encode()):
+        return Rendered(whole.encode(), shortened=False)
+    short = without_comments(whole).encode()
+    return Rendered(size.checked(short, name), shortened=True)
+
+
+def without_comments(script: str) -> str:
+    """Return a script without its comment lines; the shebang and here-documents stay as they are."""
+    kept = []
+    ends_at: str | None = None
+    for number, line in enumerate(script.split("\n")):
+        if ends_at is not None:
+            kept.append(line)
+            if line.strip() == ends_at:
+                ends_at = None
+            continue
+        if line.lstrip().startswith("#") and number > 0:
+            continue
+        kept.append(line)
+        opened = _HERE.search(line)
+        ends_at = opened[2] if opened and "<<<" not in line else None
+    return "\n".join(kept)
+
+
+def _block(lines: list[str]) -> range:
+    stripped = [line.strip() for line in lines]
+    if stripped.count(BEGIN) != 1 or stripped.count(END) != 1:
+        message = f"the script has no block of parameters ({BEGIN} … {END})"
+        raise LifecycleError(message)
+    return range(stripped.index(BEGIN) + 1, stripped.index(END))
+
+
+def _parameter(line: str) -> tuple[str, str]:
+    name, _, value = line.strip().partition("=")
+    words = shlex.split(value)
+    return name, words[0] if words else ""
+
+
+def _word(value: str) -> str:
+    """Quote a value always, so that its line reads as the one that it replaces."""
+    return "'" + value.replace("'", "'\"'\"'") + "'"
+
+
+def _encodable(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
