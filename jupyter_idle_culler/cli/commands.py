@@ -22,6 +22,7 @@ from ..journal.replay import recorded_policy, replay
 from ..preflight import nothing_to_ask, preflight
 from . import text
 from .client import Client, CommandFailed, choose_server
+from .lifecycle import add_lifecycle_config
 from .times import local_clock, parse_minutes
 
 DONE, FAILED = 0, 1
@@ -40,6 +41,7 @@ examples:
   jupyter idle-culler journal -n 50              what happened lately
   jupyter idle-culler replay --timeout 30        what a timeout of 30 minutes would have done
   jupyter idle-culler preflight                  can AWS be asked to stop this machine?
+  jupyter idle-culler lifecycle-config --help    scripts that administrators attach
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. --json prints what a program can read.
 """
@@ -294,6 +296,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="where SageMaker describes this machine (%(default)s)",
     )
+    add_lifecycle_config(commands)
     return parser
 
 

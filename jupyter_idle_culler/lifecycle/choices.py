@@ -140,7 +140,9 @@ def _check_offline(environment: Environment, choices: Choices) -> None:
     """Check that nothing has to come from the internet, and that what comes is checked."""
     if not environment.extension:
         if choices.wheel is not None or choices.index_url is not None:
-            message = "--offline puts autostop into the script: --wheel and --index-url are not used"
+            message = (
+                "--offline puts autostop into the script: --wheel and --index-url are not used"
+            )
             raise WrongUse(message)
         return
     if choices.wheel is None and choices.index_url is None:

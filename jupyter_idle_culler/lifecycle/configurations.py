@@ -38,9 +38,7 @@ class Configuration:
 def described(api: SageMakerApi, name: str, studio: bool) -> Configuration | None:
     """Return a configuration, None where there is none of that name. Raises: Fault."""
     if studio:
-        found = api.found(
-            f"Describe{_STUDIO}", f"{_STUDIO}Arn", **{f"{_STUDIO}Name": name}
-        )
+        found = api.found(f"Describe{_STUDIO}", f"{_STUDIO}Arn", **{f"{_STUDIO}Name": name})
         if found is None:
             return None
         content = _decoded(found.get(f"{_STUDIO}Content", ""))

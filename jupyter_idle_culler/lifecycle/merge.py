@@ -66,7 +66,9 @@ def parts(script: bytes) -> tuple[str, str] | None:
 def first_of(script: bytes) -> bytes:
     """Return the first of the two scripts (with a line end after its last line)."""
     opened = re.search(rb"^run [^\n]*<<'(END_OF_SCRIPT\w*)'\n", script, re.M)
-    body, _, _ = script[opened.end() :].partition(b"\n" + opened[1] + b"\n") if opened else (b"",) * 3
+    body, _, _ = (
+        script[opened.end() :].partition(b"\n" + opened[1] + b"\n") if opened else (b"",) * 3
+    )
     if not body:
         message = "the first of two merged scripts is not found in them"
         raise LifecycleError(message)

@@ -31,7 +31,9 @@ class NotebookInstances:
 
     def names(self, contains: str) -> list[str]:
         """Return the names that contain a text. Raises: Fault."""
-        listed = self._api.every("ListNotebookInstances", "NotebookInstances", NameContains=contains)
+        listed = self._api.every(
+            "ListNotebookInstances", "NotebookInstances", NameContains=contains
+        )
         found = (str(entry["NotebookInstanceName"]) for entry in listed)
         # AWS ignores the case of letters here.
         return sorted(name for name in found if contains.lower() in name.lower())
@@ -71,7 +73,7 @@ class NotebookInstances:
             return self._change(name, status, present, "", lines)
         there = present and configurations.existing(self._api, present, studio=False)
         pair = merge.parts(there.on_start) if there else None
-        if pair is None or unwanted != pair[1]:
+        if not there or pair is None or unwanted != pair[1]:
             attached = f"{present} is" if present else "none is"
             return Change(target, needless=f"{unwanted} is not attached ({attached})")
         lines = [f"lifecycle configuration: {present} -> {pair[0]}"]
@@ -80,9 +82,7 @@ class NotebookInstances:
             restore = configurations.first_of(there, pair[0])
             lines.append(f"  {pair[0]} was deleted meanwhile, and is created anew")
         lines.append(f"  {present} is deleted, unless another instance uses it")
-        return self._change(
-            name, status, present, pair[0], lines, create=restore, delete=present
-        )
+        return self._change(name, status, present, pair[0], lines, create=restore, delete=present)
 
     def _described(self, name: str) -> tuple[str, str, str]:
         """Return what people call it, its state, and the name of its configuration."""
@@ -106,7 +106,7 @@ class NotebookInstances:
         delete: str = "",
     ) -> Change:
         target = f"notebook instance {name}"
-        stoppable = status == "InService" or status == "Stopping"
+        stoppable = status in ("InService", "Stopping")
         if stoppable and not self._stop_first:
             refusal = (
                 f"it is {status}, and must be stopped for this: stop it, or say --stop-first (what"
@@ -123,7 +123,7 @@ class NotebookInstances:
     def _apply(
         self, name: str, before: str, after: str, create: Configuration | None, delete: str
     ) -> str:
-        target, status, present = self._described(name)
+        _, status, present = self._described(name)
         if present != before:
             message = f"its configuration has become {present or 'none'} meanwhile: look again"
             raise LifecycleError(message)

@@ -40,9 +40,7 @@ def seconds(text: str, plain_unit_seconds: int) -> int:
         if parts is None or not any(parts.groups()):
             message = f"{text[:40]!r} is no time: write 60m, 1h, 1h30m or a whole number"
             raise ValueError(message)
-        found = sum(
-            int(n[:12]) * unit for n, unit in zip(parts.groups(), _UNITS, strict=True) if n
-        )
+        found = sum(int(n[:12]) * unit for n, unit in zip(parts.groups(), _UNITS, strict=True) if n)
     return found
 
 
@@ -82,8 +80,8 @@ def cron_schedule(text: str) -> str:
     fields = text.split()
     if len(fields) != len(_FIELDS) or not _printable(text):
         message = (
-            f"{text[:60]!r} is no cron schedule: five fields (minute, hour, day of the month, month,"
-            " day of the week), such as '*/5 * * * *'"
+            f"{text[:60]!r} is no cron schedule: five fields (minute, hour, day of the month,"
+            " month, day of the week), such as '*/5 * * * *'"
         )
         raise ValueError(message)
     for field, (title, low, high, names) in zip(fields, _FIELDS, strict=True):

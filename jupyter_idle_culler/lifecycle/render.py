@@ -26,12 +26,7 @@ class Rendered:
 def parameters_of(script: str) -> dict[str, str]:
     """Return the parameters of a script with their defaults. Raises: LifecycleError."""
     lines = script.splitlines()
-    return {
-        name: value
-        for name, value in (
-            _parameter(lines[number]) for number in _block(lines) if _LINE.fullmatch(lines[number])
-        )
-    }
+    return dict(_parameter(lines[n]) for n in _block(lines) if _LINE.fullmatch(lines[n]))
 
 
 def render(script: str, values: Mapping[str, str], name: str) -> Rendered:
@@ -64,7 +59,7 @@ def render(script: str, values: Mapping[str, str], name: str) -> Rendered:
 
 
 def without_comments(script: str) -> str:
-    """Return a script without its comment lines; the shebang and here-documents stay as they are."""
+    """Return a script without its comment lines; its shebang and here-documents stay."""
     kept = []
     ends_at: str | None = None
     for number, line in enumerate(script.split("\n")):

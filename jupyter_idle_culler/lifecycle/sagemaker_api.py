@@ -123,7 +123,7 @@ class SageMakerApi:
 
 
 def in_one_line(error: Exception) -> str:
-    """Say a failure on one line: of a permission that is missing, which action on which resource."""
+    """Say a failure on one line; of a permission that is missing, the action and the resource."""
     text = str(error)
     if isinstance(error, Fault) and error.code == faults.DENIED:
         missing = _DENIED.search(text)

@@ -6,8 +6,7 @@ An update replaces nested settings: so they are read, changed where they must be
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
 from ..aws.faults import Fault
 from . import configurations, merge, studio_settings
@@ -34,7 +33,11 @@ class Place:
         """What people call it."""
         if self.user:
             return f"user profile {self.user} of {self.domain}"
-        return f"shared spaces of domain {self.domain}" if self.shared_spaces else f"domain {self.domain}"
+        return (
+            f"shared spaces of domain {self.domain}"
+            if self.shared_spaces
+            else f"domain {self.domain}"
+        )
 
     @property
     def operation(self) -> str:
@@ -53,6 +56,18 @@ class Place:
         """How the API is told of it."""
         named = {"DomainId": self.domain}
         return {**named, "UserProfileName": self.user} if self.user else named
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """What becomes of settings: ``changed`` of them and ``arn``, once ``create`` is created."""
+
+    changed: Callable[[Settings, str], Settings]
+    arn: str
+    told: str
+    more: list[str] = field(default_factory=list)
+    create: Configuration | None = None
+    delete: str = ""
 
 
 class Studio:
@@ -97,9 +112,12 @@ class Studio:
             create = configurations.merged(there, wanted)
             arn = f"{wanted.arn.rpartition('/')[0]}/{create.name}"
             more = [f"{create.name} is created: it runs {there.name}, then {wanted.name}"]
-        change = partial(studio_settings.with_default, app_type=app_type)
-        told = f"{name_of(arn)} runs by default"
-        return self._change(place, status, before, lambda s, a: change(s, arn=a), arn, more, create, told)
+
+        def changed(settings: Settings, arn: str) -> Settings:
+            return studio_settings.with_default(settings, app_type, arn)
+
+        edit = _Edit(changed, arn, f"{name_of(arn)} runs by default", more, create)
+        return self._change(place, status, before, edit)
 
     def detach(self, place: Place, unwanted: str, app_type: str) -> Change:
         """Plan to detach a configuration, also one that was appended. Raises: as `attach`."""
@@ -114,7 +132,7 @@ class Studio:
             def removed(settings: Settings, instead: str) -> Settings:
                 return studio_settings.without(settings, app_type, arn, instead)
 
-            return self._change(place, status, before, removed, "", [], None, told)
+            return self._change(place, status, before, _Edit(removed, "", told))
         there = default and configurations.described(self._api, name_of(default), studio=True)
         pair = merge.parts(there.on_start) if there else None
         if not there or pair is None or pair[1] != unwanted:
@@ -131,9 +149,8 @@ class Studio:
             return studio_settings.without(settings, app_type, default, instead)
 
         told += f"; {pair[0]} runs by default"
-        return self._change(
-            place, status, before, replaced, arn, more, restore, told, delete=there.name
-        )
+        edit = _Edit(replaced, arn, told, more, restore, delete=there.name)
+        return self._change(place, status, before, edit)
 
     def _check(self, place: Place, app_type: str) -> None:
         if place.shared_spaces and app_type == "CodeEditor":
@@ -147,19 +164,8 @@ class Studio:
             raise LifecycleError(message)
         return str(found["Status"]), found.get(place.member) or {}
 
-    def _change(
-        self,
-        place: Place,
-        status: str,
-        before: Settings,
-        changed: Callable[[Settings, str], Settings],
-        arn: str,
-        more: list[str],
-        create: Configuration | None,
-        told: str,
-        delete: str = "",
-    ) -> Change:
-        lines = [*difference(before, changed(before, arn)), *more]
+    def _change(self, place: Place, status: str, before: Settings, edit: _Edit) -> Change:
+        lines = [*difference(before, edit.changed(before, edit.arn)), *edit.more]
         if status not in _UPDATABLE:
             return Change(place.label, lines, f"it is {status}: try again when it is InService")
 
@@ -168,18 +174,17 @@ class Studio:
             if now != before:
                 message = "its settings have changed meanwhile: look again"
                 raise LifecycleError(message)
-            there, made = arn, False
-            if create is not None:
-                old = configurations.described(self._api, create.name, studio=True)
-                there = configurations.create(self._api, create).arn
-                made = old is None
+            arn, made = edit.arn, False
+            if edit.create is not None:
+                old = configurations.described(self._api, edit.create.name, studio=True)
+                arn, made = configurations.create(self._api, edit.create).arn, old is None
             try:
-                self._update(place, changed(before, there))
+                self._update(place, edit.changed(before, arn))
             except BaseException:
-                if made and create is not None:
-                    self._deleted(create.name)
+                if made and edit.create is not None:
+                    self._deleted(edit.create.name)
                 raise
-            return told + (self._deleted(delete) if delete else "")
+            return edit.told + (self._deleted(edit.delete) if edit.delete else "")
 
         return Change(place.label, lines, apply=apply)
 
@@ -200,7 +205,9 @@ class Studio:
         )
         present = self._described(place)[1]
         if not holds(present, wanted):
-            message = "AWS accepted the change, but the settings are not what was sent: look at them"
+            message = (
+                "AWS accepted the change, but the settings are not what was sent: look at them"
+            )
             raise LifecycleError(message)
 
     def _deleted(self, name: str) -> str:
