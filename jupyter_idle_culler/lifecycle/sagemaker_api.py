@@ -82,7 +82,7 @@ class SageMakerApi:
 
         Raises: LifecycleError where it turns to another state or takes too long; Fault.
         """
-        waited, pause = 0.0, 1.0
+        waited, pause = 0.0, 0.25
         while True:
             now = status()
             if now in until:
@@ -94,7 +94,7 @@ class SageMakerApi:
             self.progress(f"{what}: {now}, {waited:.0f} s")
             self._pause(pause)
             waited += pause
-            pause = min(pause * 1.5, 10.0)
+            pause = min(pause * 2, 10.0)
 
     def close(self) -> None:
         """Let go of the connections."""
