@@ -12,7 +12,7 @@ from typing import Any
 
 from .names import instance_type
 
-INSTANCE_TYPES = ("ml.t3.medium", "ml.t3.large", "ml.t3.xlarge", "ml.m5.large", "ml.m5.xlarge")
+INSTANCE_TYPES = ("ml.t3.medium", "ml.t3.large", "ml.t3.xlarge", "ml.m5.xlarge", "ml.m5.2xlarge")
 LEAST_VOLUME_GB, MOST_VOLUME_GB = 5, 16_384
 DEFAULT_MOST_VOLUME_GB = 50
 
@@ -46,6 +46,7 @@ def template(script: str, types: Sequence[str], most_volume_gb: int) -> dict[str
         "Conditions": {
             "MakesRole": {"Fn::Equals": [{"Ref": "RoleArn"}, ""]},
             "HasSubnet": {"Fn::Not": [{"Fn::Equals": [{"Ref": "SubnetId"}, ""]}]},
+            "HasSecurityGroup": {"Fn::Not": [{"Fn::Equals": [{"Ref": "SecurityGroupId"}, ""]}]},
         },
         "Resources": {
             "LifecycleConfig": {
@@ -123,10 +124,11 @@ def _parameters(types: Sequence[str], most_volume_gb: int) -> dict[str, Any]:
             "Description": "A subnet of your VPC; empty: SageMaker's own network",
             "AllowedPattern": "(subnet-[0-9a-f]+)?",
         },
-        "SecurityGroupIds": {
-            "Type": "CommaDelimitedList",
+        "SecurityGroupId": {
+            "Type": "String",
             "Default": "",
-            "Description": "The security groups in that VPC",
+            "Description": "A security group in that VPC; empty: the VPC's default one",
+            "AllowedPattern": "(sg-[0-9a-f]+)?",
         },
         "DirectInternetAccess": {
             "Type": "String",
@@ -198,7 +200,9 @@ def _instance() -> dict[str, Any]:
                 "Fn::GetAtt": ["LifecycleConfig", "NotebookInstanceLifecycleConfigName"]
             },
             "SubnetId": {"Fn::If": ["HasSubnet", {"Ref": "SubnetId"}, nothing]},
-            "SecurityGroupIds": {"Fn::If": ["HasSubnet", {"Ref": "SecurityGroupIds"}, nothing]},
+            "SecurityGroupIds": {
+                "Fn::If": ["HasSecurityGroup", [{"Ref": "SecurityGroupId"}], nothing]
+            },
             "DirectInternetAccess": {"Ref": "DirectInternetAccess"},
             "RootAccess": {"Ref": "RootAccess"},
         },
