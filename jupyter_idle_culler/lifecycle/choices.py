@@ -75,7 +75,9 @@ def fill(environment: Environment, choices: Choices) -> Filled:
             values["AUTOSTOP"] = payload(environment.name)
     rendered = render(script, values, f"the script of {environment.name}")
     if rendered.shortened:
-        remarks.append("Its comments are taken out: with them it would be too long for AWS.")
+        remarks.append(
+            "Its comments (and what fetches, where autostop is inlined) are taken out for its size."
+        )
     return Filled(rendered, values, tuple(remarks))
 
 

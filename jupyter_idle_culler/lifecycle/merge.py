@@ -27,7 +27,7 @@ run() {
     status=1
     return
   }
-  "$@" "$file" </dev/null || code=$?
+  { "$@" "$file" 2>&3 </dev/null || code=$?; } 3>&2 2>/dev/null
   rm -f "$file"
   [ "$code" = 0 ] || status=$code
 }

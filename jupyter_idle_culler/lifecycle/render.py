@@ -11,13 +11,15 @@ from . import size
 from .scripts import LifecycleError
 
 BEGIN, END = "# Parameters", "# End of parameters"
+ONLINE, END_ONLINE = "# Online only", "# End of online only"
+"""Between these lines lies what fetches: the form with autostop inlined never runs it."""
 _LINE = re.compile(r"([A-Z][A-Z0-9_]*)=(.*)")
 _HERE = re.compile(r"<<-?\s*(['\"]?)([A-Za-z_][A-Za-z0-9_]*)\1")
 
 
 @dataclass(frozen=True)
 class Rendered:
-    """A script as AWS gets it. ``shortened``: its comments were taken out."""
+    """A script as AWS gets it. ``shortened``: what it does not need was taken out."""
 
     script: bytes
     shortened: bool
@@ -54,12 +56,14 @@ def render(script: str, values: Mapping[str, str], name: str) -> Rendered:
     whole = "\n".join(lines)
     if size.fits(whole.encode()):
         return Rendered(whole.encode(), shortened=False)
+    if values.get("AUTOSTOP"):
+        whole = without_fetching(whole)
     short = without_comments(whole).encode()
     return Rendered(size.checked(short, name), shortened=True)
 
 
 def without_comments(script: str) -> str:
-    """Return a script without its comment lines; its shebang and here-documents stay."""
+    """Return a script without comment lines and empty ones; shebang and here-documents stay."""
     kept = []
     ends_at: str | None = None
     for number, line in enumerate(script.split("\n")):
@@ -68,11 +72,22 @@ def without_comments(script: str) -> str:
             if line.strip() == ends_at:
                 ends_at = None
             continue
-        if line.lstrip().startswith("#") and number > 0:
+        if number > 0 and (line.lstrip().startswith("#") or not line.strip()):
             continue
         kept.append(line)
         opened = _HERE.search(line)
         ends_at = opened[2] if opened and "<<<" not in line else None
+    return "\n".join([*kept, ""])
+
+
+def without_fetching(script: str) -> str:
+    """Return a script without what only its online form runs."""
+    kept, online = [], False
+    for line in script.split("\n"):
+        online = online or line.strip() == ONLINE
+        if not online:
+            kept.append(line)
+        online = online and line.strip() != END_ONLINE
     return "\n".join(kept)
 
 
