@@ -75,7 +75,8 @@ def without_comments(script: str) -> str:
         if number > 0 and (line.lstrip().startswith("#") or not line.strip()):
             continue
         kept.append(line)
-        opened = _HERE.search(line)
+        # What is packed may hold anything, << too.
+        opened = None if _LINE.fullmatch(line) else _HERE.search(line)
         ends_at = opened[2] if opened and "<<<" not in line else None
     return "\n".join([*kept, ""])
 

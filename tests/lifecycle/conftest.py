@@ -25,7 +25,11 @@ _B85 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-
 def packed(name: str) -> str:
     """Return text as the build packs autostop in, of its size; each character of it occurs."""
     length = PACKED_BYTES.get(name, 8000)
-    return _B85 + "".join(_B85[ord(os.urandom(1)) % 85] for _ in range(length - len(_B85)))
+    return (
+        _B85
+        + "<<EOF"
+        + "".join(_B85[ord(os.urandom(1)) % 85] for _ in range(length - len(_B85) - 5))
+    )
 
 
 @pytest.fixture

@@ -133,7 +133,7 @@ def test_what_is_too_long_asks_nothing_of_aws(
     assert "is too long for AWS by" in err
     assert err.count("\n") == 1
     assert aws.calls == []
-    assert scripts.PAYLOADS == payloads
+    assert payloads == scripts.PAYLOADS
 
 
 @pytest.mark.parametrize("kind", ["notebook-instance", "studio-classic"])
