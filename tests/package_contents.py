@@ -22,6 +22,7 @@ WIDGET_FILES = (
 )
 BUNDLE_MAX_BYTES = 100_000
 DATA_SUFFIXES = (".py", ".yaml", ".yml", ".json", ".typed")
+SCRIPTS, PACKED = Path("lifecycle-configs"), PACKAGE / "lifecycle" / "payloads"
 
 
 def expected() -> set[str]:
@@ -32,7 +33,19 @@ def expected() -> set[str]:
         for path in PACKAGE.rglob("*")
         if path.suffix in DATA_SUFFIXES and built not in path.parents
     }
+    files |= {str(path) for path in PACKED.glob("*.txt")}
     return files | {str(PACKAGE / "py.typed"), str(PACKAGE / "api" / "openapi.yaml")}
+
+
+def script_faults(held: set[str], source: set[str]) -> list[str]:
+    """Return which scripts of lifecycle-configs are missing: `render` finds them in the package."""
+    scripts = sorted(str(path) for path in SCRIPTS.rglob("*") if path.is_file())
+    there = {
+        name: f"{PACKAGE}/lifecycle/scripts{name.removeprefix(str(SCRIPTS))}" for name in scripts
+    }
+    missing = [f"the wheel lacks {place}" for place in there.values() if place not in held]
+    missing += [f"the sdist lacks {name}" for name in scripts if name not in source]
+    return missing if any(name.endswith(".sh") for name in scripts) else [f"{SCRIPTS} is empty"]
 
 
 def widget_faults(wheel: zipfile.ZipFile) -> list[str]:
@@ -57,6 +70,7 @@ def faults(dist: Path) -> list[str]:
         missing = widget_faults(archive)
     with tarfile.open(sdist) as tar:
         source = {name.partition("/")[2] for name in tar.getnames()}
+    missing += script_faults(held, source)
     missing += [f"{wheel.name} lacks {name}" for name in sorted(expected() - held)]
     if not any(name.endswith("/data/" + SWITCH) for name in held):
         missing.append(f"{wheel.name} lacks {SWITCH}: installing it would switch nothing on")

@@ -35,6 +35,10 @@ class LifecycleStandIn(SageMakerStandIn):
         self._ends: dict[str, str] = {}
         self._settings: dict[str, _Thing] = {}
 
+    def __enter__(self) -> LifecycleStandIn:
+        super().__enter__()
+        return self
+
     def add_stopped(self, name: str, configuration: str = "") -> str:
         """Create a notebook instance that is Stopped; return its ARN."""
         arn = self.add_notebook(name)
