@@ -112,6 +112,8 @@ class Studio:
             create = configurations.merged(there, wanted)
             arn = f"{wanted.arn.rpartition('/')[0]}/{create.name}"
             more = [f"{create.name} is created: it runs {there.name}, then {wanted.name}"]
+        elif place.user and not default:
+            more = self._overridden(place.domain, app_type, wanted.arn)
 
         def changed(settings: Settings, arn: str) -> Settings:
             return studio_settings.with_default(settings, app_type, arn)
@@ -151,6 +153,16 @@ class Studio:
         told += f"; {pair[0]} runs by default"
         edit = _Edit(replaced, arn, told, more, restore, delete=there.name)
         return self._change(place, status, before, edit)
+
+    def _overridden(self, domain: str, app_type: str, arn: str) -> list[str]:
+        """Say that a profile's own default takes the place of its domain's, where that shows."""
+        try:
+            inherited = default_of(self._described(Place(domain))[1], app_type)
+        except (LifecycleError, Fault):
+            return []  # who may change the profile need not be allowed to see the domain
+        if inherited in ("", arn):
+            return []
+        return [f"{name_of(inherited)}, the domain's default, no longer runs for this profile"]
 
     def _check(self, place: Place, app_type: str) -> None:
         if place.shared_spaces and app_type == "CodeEditor":

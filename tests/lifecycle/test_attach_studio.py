@@ -161,6 +161,22 @@ def test_user_profiles_by_name_and_by_a_part_of_it(aws: LifecycleStandIn, run: R
     assert app["LifecycleConfigArns"] == []
 
 
+def test_a_profile_that_leaves_its_domains_default_is_told_of(
+    aws: LifecycleStandIn, run: Run
+) -> None:
+    """Its own default takes the place of the domain's: shown before anything is done."""
+    add_configuration(aws, "culler")
+    aws.add_domain(DOMAIN, settings(running(add_configuration(aws, "theirs"))))
+    aws.add_profile(DOMAIN, "ada")
+    where = ("--domain", DOMAIN, "--user-profile", "ada", "--dry-run")
+    said = "theirs, the domain's default, no longer runs for this profile"
+    code, out, _ = run("attach", "culler", *where)
+    assert (code, said in out) == (0, True)
+    aws.allows = lambda action, arn: action != "sagemaker:DescribeDomain"
+    code, out, _ = run("attach", "culler", *where)
+    assert (code, said in out) == (0, False)
+
+
 def test_shared_spaces_have_settings_of_their_own(aws: LifecycleStandIn, run: Run) -> None:
     """The domain's users are not touched; Code Editor there is none."""
     arn = add_configuration(aws, "culler")
