@@ -150,8 +150,8 @@ def _end(api: JupyterApi, memory: Dict[str, Any], thing: ResourceId, what: str, 
     return "UNHEALTHY, again in {}: {}{}".format(duration(pause_until - at), said, what)
 
 
-def _text(found: Dict[str, Any], field: str) -> str:
-    value = found.get(field)
+def _text(found: Any, field: str) -> str:
+    value = found.get(field) if isinstance(found, dict) else None
     if isinstance(value, str) and value:
         return value
     raise ApiError("the server listed something without {}".format(field))
@@ -167,8 +167,8 @@ def _look(
     """List everything and decide, app by app. Raises: ApiError, and ``memory`` is as it was."""
     kernels = {_text(kernel, "id"): kernel for kernel in api.list("api/kernels" + _UNTRACKED)}
     for session in api.list("api/sessions" + _UNTRACKED):
-        kernel = session.get("kernel")
-        if kernel:
+        kernel = session.get("kernel", "")
+        if kernel is not None:
             key = _text(kernel, "id")
             kernels[key] = {**kernels.get(key, {}), **kernel, "path": session.get("path")}
     terminals = api.list("api/terminals" + _UNTRACKED)
@@ -276,7 +276,7 @@ def _in_words(
     decisions: Dict[ResourceId, Decision], labels: Dict[ResourceId, str], at: float
 ) -> _Look:
     look = _Look({}, [], [], "")
-    active, deadlines = [], []
+    active, held, deadlines = [], [], []
     for thing, decision in sorted(decisions.items(), key=lambda item: _ORDER.index(item[0].kind)):
         label, action = labels[thing], decision.action
         what = "{}: {}".format(label, decision.reason)
@@ -291,12 +291,15 @@ def _in_words(
             look.news.append("warns no more of " + what)
         if decision.verdict is Verdict.UNKNOWN:
             look.unknown.append(what)
-        elif decision.verdict is Verdict.ACTIVE and thing.kind is not Kind.HOST:
+        if thing.kind is Kind.HOST:
+            held.append(label)
+        elif decision.verdict is Verdict.ACTIVE:
             active.append(decision.reason)
     said = []
     if deadlines:
         deadline, label = min(deadlines)
         said.append("next: {} in {}".format(label, duration(deadline - at)))
-    if active:
-        said.append("keeps: {}{}".format(", ".join(active[:3]), ", …" * (len(active) > 3)))
-    return look._replace(verdict="; ".join(said) or "nothing falls due")
+    kept = active or ([] if deadlines else held)
+    if kept:
+        said.append("keeps: {}{}".format(", ".join(kept[:3]), ", …" * (len(kept) > 3)))
+    return look._replace(verdict="; ".join(said) or "nothing is left")

@@ -467,7 +467,7 @@ def _before_the_second(studio: Studio, path: str, act: Any) -> None:
             act()
         return listing(what)
 
-    studio.listing = listed  # type: ignore[method-assign]
+    studio.listing = listed  # type: ignore[method-assign, assignment]
 
 
 def test_an_app_is_warned_of_and_the_warning_stands_its_time(studio: Studio) -> None:
