@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import Any, Dict, List, Sequence
+from typing import Any, Dict, Sequence
 
-from ..core.model import HOST, Observation, Verdict
+from .memory import Evidence
 
 DEFAULT_ROOTS = tuple(
     "{}/sagemaker-code-editor-server-data/data/User/{}".format(home, folder)
@@ -23,26 +23,24 @@ _NEWEST, _DEPTH = 32, 2
 """Into so many folders of each level a look goes, the newest: what was saved lately is there."""
 
 
-def evidence(
-    memory: Dict[str, Any], now: float, roots: Sequence[str] = DEFAULT_ROOTS
-) -> List[Observation]:
-    """Return a person's saves as evidence about the host, and what cannot be read as unknown.
+def evidence(memory: Dict[str, Any], now: float, roots: Sequence[str] = DEFAULT_ROOTS) -> Evidence:
+    """Return a person's saves; a folder that cannot be read is told, dated when that began.
 
     ``memory`` is kept between the looks of one boot; the first only learns how things are. A root
     that does not exist holds nothing yet.
     """
-    seen: List[Observation] = []
+    seen: Evidence = []
     for root in roots:
         try:
             mark = _mark(root, _DEPTH)
         except FileNotFoundError:
             mark = 0
         except OSError as error:
-            detail = "saves in the editor are not seen: {}".format(error)
-            seen.append(Observation(HOST, "editor", Verdict.UNKNOWN, None, detail, essential=False))
+            began = memory.setdefault("unseen", {}).setdefault(root, now)
+            seen.append((f"saves in the editor are not seen: {error}", began))
             continue
         if memory.get(root, mark) != mark:
-            seen.append(Observation(HOST, "editor", Verdict.ACTIVE, now, "you saved in the editor"))
+            seen.append(("somebody saved in the editor", now))
         memory[root] = mark
     return seen
 

@@ -29,7 +29,7 @@ class JupyterApi:
     def get(self, path: str, query: str = "") -> Any:
         """Return the parsed answer, an object or a list. Raises: ApiError."""
         try:
-            return json.loads(self._ask(path, "?no_track_activity=1" + query))
+            return json.loads(self._ask(quote(path), "?no_track_activity=1" + query))
         except ValueError:
             raise ApiError(f"{path} was answered by something that is no JSON") from None
 
@@ -49,7 +49,7 @@ class JupyterApi:
         return kernels
 
     def delete(self, path: str) -> None:
-        """Delete something; what is not there any more is deleted. Raises: ApiError."""
+        """Delete what is at a quoted path; what is not there is deleted. Raises: ApiError."""
         # A request that changes something must carry the same word twice (tornado's XSRF check).
         self._headers.update({"Cookie": "_xsrf=1", "X-XSRFToken": "1"})
         try:
@@ -59,7 +59,7 @@ class JupyterApi:
                 raise
 
     def _ask(self, path: str, query: str = "", method: str = "GET") -> bytes:
-        request = Request(self._url + quote(path) + query, None, self._headers, method=method)
+        request = Request(self._url + path + query, None, self._headers, method=method)
         try:
             with self._open(request, timeout=10) as response:
                 body: bytes = response.read(_LONGEST_BYTES)

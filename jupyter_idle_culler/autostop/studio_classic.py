@@ -21,16 +21,19 @@ from ..core.model import (
     HOST,
     Action,
     Decision,
+    Evidence,
     Kind,
+    Mark,
     Observation,
     Policy,
     Resource,
     ResourceId,
     Snapshot,
+    State,
     Verdict,
+    Warned,
 )
 from .jupyter_api import ApiError, JupyterApi
-from .memory import state_from_json, state_to_json
 
 _GAP_SECONDS = 900.0
 """What was on an app in so long a time without a look is not known: it is empty from now on."""
@@ -45,7 +48,6 @@ _VERDICTS = {
 }
 _ORDER = (Kind.KERNEL, Kind.TERMINAL, Kind.HOST)
 _PATHS = ("api/kernels/", "api/terminals/", "sagemaker/api/apps/")
-_UNTRACKED = "?no_track_activity=1"
 _BUSY, _NOWHERE = "", ""
 """The trace of a busy kernel, unlike any other; the app of what is on no known one."""
 
@@ -119,7 +121,7 @@ def check(
         memory["tries"] = {path: tries[path] for path in map(_path, look.due) if path in tries}
         lines += [*look.unknown, look.verdict]
     except ApiError as error:
-        lines.append("unknown, so nothing is ended: {}".format(error))
+        lines.append(f"unknown, so nothing is ended: {error}")
     # What people name their files goes into a log: one line each, of text that can be written.
     return [" ".join(line.encode("utf-8", "replace").decode().split()) for line in lines]
 
@@ -142,19 +144,19 @@ def _end(api: JupyterApi, memory: Dict[str, Any], thing: ResourceId, what: str, 
         tries[_path(thing)] = count + 1, at + pause
         try:
             api.delete(_path(thing, "/" * (count % 2)))
-            return "ends " + what + (", try {}".format(count + 1) if count else "")
+            return "ends " + what + (f", try {count + 1}" if count else "")
         except ApiError as error:
-            said, pause_until = "{}: ".format(error), at + pause
+            said, pause_until = f"{error}: ", at + pause
     else:
-        said = "still there after {} tries: ".format(count)
-    return "UNHEALTHY, again in {}: {}{}".format(duration(pause_until - at), said, what)
+        said = f"still there after {count} tries: "
+    return f"UNHEALTHY, again in {duration(pause_until - at)}: {said}{what}"
 
 
 def _text(found: Any, field: str) -> str:
     value = found.get(field) if isinstance(found, dict) else None
     if isinstance(value, str) and value:
         return value
-    raise ApiError("the server listed something without {}".format(field))
+    raise ApiError(f"the server listed something without {field}")
 
 
 def _look(
@@ -165,13 +167,13 @@ def _look(
     heartbeats: Heartbeats,
 ) -> _Look:
     """List everything and decide, app by app. Raises: ApiError, and ``memory`` is as it was."""
-    kernels = {_text(kernel, "id"): kernel for kernel in api.list("api/kernels" + _UNTRACKED)}
-    for session in api.list("api/sessions" + _UNTRACKED):
+    kernels = api.kernels()
+    for session in api.list("api/sessions"):
         kernel = session.get("kernel", "")
         if kernel is not None:
-            key = _text(kernel, "id")
-            kernels[key] = {**kernels.get(key, {}), **kernel, "path": session.get("path")}
-    terminals = api.list("api/terminals" + _UNTRACKED)
+            known = kernels.get(_text(kernel, "id"), {})
+            kernels[kernel["id"]] = {**known, **kernel, "path": session.get("path")}
+    terminals = api.list("api/terminals")
     apps = {
         _text(app, "app_name"): [_text(app, "environment_arn"), _text(app, "instance_type")]
         for app in api.list("sagemaker/api/apps")
@@ -208,12 +210,13 @@ def _look(
 
 
 def _kernels(kernels: Dict[str, Any], apps: Dict[str, List[str]]) -> Iterator[_Thing]:
-    for key, kernel in kernels.items():
+    for kernel in kernels.values():
+        name = _text(kernel, "id")
         state, trace = _text(kernel, "execution_state"), _text(kernel, "last_activity")
-        label = "kernel {}".format(kernel.get("path") or key[:8])
+        label = "kernel {}".format(kernel.get("path") or name[:8])
         on = [app for app in apps if app == kernel.get("app_name")]
         trace = _BUSY if state == "busy" else trace
-        yield _Thing(ResourceId(Kind.KERNEL, key), label, state, trace, on)
+        yield _Thing(ResourceId(Kind.KERNEL, name), label, state, trace, on)
 
 
 def _terminals(terminals: List[Dict[str, Any]], apps: Dict[str, List[str]]) -> Iterator[_Thing]:
@@ -244,9 +247,14 @@ def _decide(
         observations += [_of_thing(thing, memory["traces"][thing.id.name][1]) for thing in here]
         resources = [Resource(thing.id, -math.inf, dead=thing.state == "dead") for thing in here]
         snapshot = Snapshot(kept["began"], tuple(resources), tuple(observations))
-        state = state_from_json(kept.get("state"))
-        (*about_things, about_app), state = decide(snapshot, policy, state, at)
-        kept["state"] = state_to_json(state)
+        mark, warned = kept.get("state") or ((), None)
+        known = State({HOST: Evidence(Mark(*mark))}, {}, warned and Warned(*warned))
+        (*about_things, about_app), state = decide(snapshot, policy, known, at)
+        warned = state.warned
+        kept["state"] = (
+            state.evidence[HOST].work,
+            warned and (warned.since, warned.evidence_at),
+        )
         decisions.update((decision.resource, decision) for decision in about_things)
         if app:
             decisions[ResourceId(Kind.HOST, app)] = about_app
@@ -269,7 +277,7 @@ def _of_thing(thing: _Thing, used_at: float) -> Observation:
     verdict = _VERDICTS.get(thing.state, Verdict.UNKNOWN)
     what = "used" if verdict is Verdict.IDLE else thing.state
     at = None if verdict is Verdict.ACTIVE else used_at
-    return Observation(thing.id, "lists", verdict, at, "{} {}".format(thing.label, what))
+    return Observation(thing.id, "lists", verdict, at, f"{thing.label} {what}")
 
 
 def _in_words(
@@ -279,14 +287,14 @@ def _in_words(
     active, held, deadlines = [], [], []
     for thing, decision in sorted(decisions.items(), key=lambda item: _ORDER.index(item[0].kind)):
         label, action = labels[thing], decision.action
-        what = "{}: {}".format(label, decision.reason)
+        what = f"{label}: {decision.reason}"
         if action in (Action.CULL, Action.STOP):
             look.due[thing] = what
         elif decision.deadline is not None:
             deadlines.append((decision.deadline, label))
             if action is Action.WARN:
                 left = duration(decision.deadline - at)
-                look.news.append("warns: {} ends in {}".format(label, left))
+                look.news.append(f"warns: {label} ends in {left}")
         if action is Action.CANCEL_WARNING:
             look.news.append("warns no more of " + what)
         if decision.verdict is Verdict.UNKNOWN:
@@ -298,7 +306,7 @@ def _in_words(
     said = []
     if deadlines:
         deadline, label = min(deadlines)
-        said.append("next: {} in {}".format(label, duration(deadline - at)))
+        said.append(f"next: {label} in {duration(deadline - at)}")
     kept = active or ([] if deadlines else held)
     if kept:
         said.append("keeps: {}{}".format(", ".join(kept[:3]), ", …" * (len(kept) > 3)))

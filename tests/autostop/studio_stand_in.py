@@ -133,7 +133,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path = urlsplit(self.path).path.removeprefix(BASE)
-        if not self._fails("GET", path):
+        if path == "login":
+            self._answer(200, HTML[1])
+        elif not self._fails("GET", path):
             self._answer(200, json.dumps(self.studio.listing(path)))
 
     def do_DELETE(self) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from jupyter_idle_culler.autostop.code_editor import DEFAULT_ROOTS, evidence
+from jupyter_idle_culler.autostop.memory import Evidence
 from jupyter_idle_culler.core.decision import decide
 from jupyter_idle_culler.core.model import (
     HOST,
@@ -22,7 +23,6 @@ from jupyter_idle_culler.core.model import (
     Policy,
     Snapshot,
     State,
-    Strength,
     Verdict,
 )
 
@@ -36,7 +36,7 @@ class Editor:
         self.history, self.backups = user / "History", user / "Backups"
         self.memory: dict[str, Any] = {}
 
-    def look(self, now: float) -> list[Observation]:
+    def look(self, now: float) -> Evidence:
         """Look once; what it remembers goes through JSON, as between two runs."""
         self.memory = json.loads(json.dumps(self.memory))
         return evidence(self.memory, now, [str(self.history), str(self.backups)])
@@ -70,10 +70,9 @@ def age(root: Path) -> None:
         os.utime(path, (LONG_AGO, LONG_AGO))
 
 
-def seen(now: float) -> list[Observation]:
+def seen(now: float) -> Evidence:
     """Return what one look reports when somebody saved."""
-    detail = "you saved in the editor"
-    return [Observation(HOST, "editor", Verdict.ACTIVE, now, detail, Strength.WORK)]
+    return [("somebody saved in the editor", now)]
 
 
 def test_the_first_look_only_learns_how_things_are(editor: Editor) -> None:
@@ -131,13 +130,13 @@ def test_no_folder_yet_is_no_evidence_and_its_first_file_is(tmp_path: Path) -> N
 
 
 def test_a_file_in_the_place_of_the_folder_is_said(tmp_path: Path) -> None:
-    """What cannot be read is unknown, and for a while only: it says so in each look."""
+    """It says so in each look, dated when that began: it keeps nothing for ever."""
     editor = Editor(tmp_path)
     editor.history.write_text("", encoding="utf-8")
-    (found,) = editor.look(1.0)
-    assert (found.verdict, found.essential) == (Verdict.UNKNOWN, False)
-    assert found.detail.startswith("saves in the editor are not seen: ")
-    assert str(editor.history) in found.detail
+    ((detail, at),) = editor.look(1.0)
+    assert detail.startswith("saves in the editor are not seen: ")
+    assert str(editor.history) in detail
+    assert editor.look(2.0) == [(detail, at)] == [(detail, 1.0)]
 
 
 def test_a_folder_that_may_not_be_read_is_said() -> None:
@@ -153,7 +152,7 @@ def test_a_folder_that_may_not_be_read_is_said() -> None:
         command = [sys.executable, "-c", program, str(history)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
         history.chmod(0o700)
-    assert "Verdict.UNKNOWN" in done.stdout, done.stderr
+    assert "saves in the editor are not seen" in done.stdout, done.stderr
     assert "Permission denied" in done.stdout
 
 
@@ -190,7 +189,10 @@ def test_a_save_puts_the_stop_off_by_the_whole_time_out(editor: Editor) -> None:
     for now in range(0, 1800, 30):
         if now == 420:
             editor.save("0a1b2c3", "EfGh.py")
-        found = tuple(editor.look(float(now)))
+        found = tuple(
+            Observation(HOST, "autostop", Verdict.IDLE, at, what)
+            for what, at in editor.look(float(now))
+        )
         decisions, state = decide(Snapshot(0.0, (), found), policy, state, float(now))
         if decisions[-1].action is Action.STOP:
             stopped.append(now)
