@@ -25,7 +25,7 @@ BUILT = f"{PACKAGE}/lifecycle/payloads"
 _SHARED = ("core/model", "core/decision", "sources/procfs")
 _MACHINE = ("machine", "terminals", "instance", "kernels")
 _OWN = {
-    "notebook-instance": ("jupyter_api", "memory", *_MACHINE, "options", "run"),
+    "notebook-instance": ("jupyter_api", "memory", *_MACHINE, "options", "host", "run"),
     "studio-code-editor": (
         "jupyter_api",
         "memory",
@@ -33,6 +33,7 @@ _OWN = {
         *_MACHINE,
         "code_editor",
         "options",
+        "host",
         "run",
     ),
     "studio-classic": ("jupyter_api", "memory", "studio_classic", "options", "run"),
@@ -105,7 +106,7 @@ class _Bundle:
         own: dict[str, str] = {}
         for node in tree.body:
             for bound in _bound(node):
-                final = bound if bound not in self._taken else f"{bound}_{name.rsplit('/', maxsplit=1)[-1]}"
+                final = bound if bound not in self._taken else f"{bound}_{Path(name).name}"
                 own[bound] = final
                 self._taken.add(final)
         self._globals[name] = own
@@ -186,7 +187,8 @@ class _Bundle:
                 one = ast.ImportFrom(node.module, [alias], 0)
             known = self._imports.setdefault(called, one)
             if ast.dump(known) != ast.dump(one) or called in self._taken:
-                raise BundleError(f"{where}: {called} means two things")
+                msg = f"{where}: {called} means two things"
+                raise BundleError(msg)
 
 
 class _Renamed(ast.NodeTransformer):
@@ -278,7 +280,8 @@ class _Renamed(ast.NodeTransformer):
 
     def _final(self, name: str) -> str:
         if any(name in scope for scope in self._locals):
-            raise BundleError(f"{self._where}: a local {name} hides what the bundle calls so")
+            msg = f"{self._where}: a local {name} hides what the bundle calls so"
+            raise BundleError(msg)
         return name
 
 
@@ -306,45 +309,14 @@ def _terse(text: str) -> str:
     """Give what only this file knows (fields, methods, parameters) the shortest names."""
     module = ast.parse(text)
     _put_in_place(module)
-    ours: collections.Counter[str] = collections.Counter()
-    foreign = set(keyword.kwlist) | set(dir(builtins))
-    for node in ast.walk(module):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for alias in node.names:
-                foreign.add(alias.asname or alias.name)
-                foreign |= _known_to(getattr(node, "module", None) or alias.name)
-        elif isinstance(node, ast.Constant) and str(node.value).startswith("--"):
-            foreign.add(node.value[2:].replace("-", "_"))  # what argparse makes of an option
-        elif isinstance(node, ast.FunctionDef) and _is_for_aws(node):
-            foreign |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
-            foreign |= {n.arg or "" for n in ast.walk(node) if isinstance(n, ast.keyword)}
-    for kind in (str, bytes, int, float, dict, list, set, tuple, frozenset, BaseException):
-        foreign |= set(dir(kind))
-    for node in ast.walk(module):
-        if isinstance(node, ast.ClassDef):
-            for one in node.body:
-                if isinstance(one, ast.FunctionDef):
-                    ours[one.name] += 1
-                elif isinstance(one, ast.AnnAssign | ast.Assign):
-                    ours.update(_bound(one))
-        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            if node.value.id == "self":
-                ours[node.attr] += 1
-        elif isinstance(node, ast.arg):
-            ours[node.arg] += 1
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            ours[node.id] += 1
-        elif isinstance(node, ast.ExceptHandler) and node.name:
-            ours[node.name] += 1
-    for node in module.body:
-        ours.update(_bound(node))
     _fix_order_of_parameters(module)
-    names = [n for n in ours if n not in foreign and not n.startswith("__")]
+    foreign = _foreign(module)
+    ours = {name for name in _own(module) if name not in foreign and not name.startswith("__")}
+    uses: collections.Counter[str] = collections.Counter()
     for node in ast.walk(module):
-        for field in ("attr", "arg", "id"):
-            ours[getattr(node, field, None) or ""] += 1
-    names.sort(key=lambda name: -ours[name])
-    free = (f"{a}{b}" for b in ["", *_LETTERS] for a in _LETTERS)
+        uses.update(getattr(node, field, None) or "" for field in ("attr", "arg", "id"))
+    free = (f"{a}{b}" for b in ["", *string.ascii_letters] for a in string.ascii_letters)
+    names = sorted(ours, key=lambda name: (-uses[name], name))
     short = dict(zip(names, (f for f in free if f not in foreign), strict=False))
     for node in ast.walk(module):
         for field in ("attr", "arg", "id", "name"):
@@ -354,6 +326,43 @@ def _terse(text: str) -> str:
         if isinstance(node, ast.Call):
             node.keywords = [k for k in node.keywords if k.arg not in ("help", "description")]
     return ast.unparse(module)
+
+
+def _own(module: ast.Module) -> set[str]:
+    """Return all names that are made here."""
+    found: set[str] = set()
+    for node in ast.walk(module):
+        if isinstance(node, ast.ClassDef):
+            for one in node.body:
+                found |= _bound(one)
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            if node.value.id == "self":
+                found.add(node.attr)
+        elif isinstance(node, ast.arg):
+            found.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        elif isinstance(node, ast.ExceptHandler) and node.name:
+            found.add(node.name)
+    return found.union(*map(_bound, module.body))
+
+
+def _foreign(module: ast.Module) -> set[str]:
+    """Return the names that mean something to others, and so stay."""
+    found = set(keyword.kwlist) | set(dir(builtins))
+    for kind in (str, bytes, int, float, dict, list, set, tuple, frozenset, BaseException):
+        found |= set(dir(kind))
+    for node in ast.walk(module):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for alias in node.names:
+                found.add(alias.asname or alias.name)
+                found |= _known_to(getattr(node, "module", None) or alias.name)
+        elif isinstance(node, ast.Constant) and str(node.value).startswith("--"):
+            found.add(str(node.value)[2:].replace("-", "_"))  # what argparse makes of an option
+        elif isinstance(node, ast.FunctionDef) and _is_for_aws(node):
+            found |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
+            found |= {n.arg or "" for n in ast.walk(node) if isinstance(n, ast.keyword)}
+    return found
 
 
 def _put_in_place(module: ast.Module) -> None:
@@ -397,9 +406,6 @@ def _fix_order_of_parameters(module: ast.Module) -> None:
         if isinstance(node, ast.FunctionDef):
             while node.args.args and node.args.args[0].arg not in named:
                 node.args.posonlyargs.append(node.args.args.pop(0))
-
-
-_LETTERS = string.ascii_letters
 
 
 def _known_to(module: str) -> set[str]:

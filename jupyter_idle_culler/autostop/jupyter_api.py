@@ -42,7 +42,7 @@ class JupyterApi:
 
     def kernels(self) -> Dict[str, Any]:
         """Return the kernels by id, each with its state and last_activity. Raises: ApiError."""
-        kernels = {kernel.get("id"): kernel for kernel in self.list("api/kernels")}
+        kernels = {str(kernel.get("id")): kernel for kernel in self.list("api/kernels")}
         for kernel in kernels.values():
             if not all(map(kernel.get, ("id", "last_activity", "execution_state"))):
                 raise ApiError("api/kernels: an entry lacks something")

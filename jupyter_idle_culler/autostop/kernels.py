@@ -71,8 +71,8 @@ def _documents(api: JupyterApi, kept: Dict[str, Any], paths: Dict[str, str]) -> 
     """
     saved, marks = {}, {}
     before, known = kept.get("saved", {}), kept.get("documents", {})
-    for k, path in paths.items():
-        path = "api/contents/" + path
+    for k, name in paths.items():
+        path = "api/contents/" + name
         try:
             saved[k] = [path, api.get(path, "&content=0")["last_modified"]]
             marks[k] = known.get(k)

@@ -99,8 +99,9 @@ class Machine:
             return [("first look at what was already running", now)]
         before = dict(rows)
         counted: Dict[int, List[float]] = {}
-        for pid, (start, heir, cpu, moved) in before.items():
+        for pid, (start, parent, cpu, moved) in before.items():
             if sample.get(pid, [0])[0] != start:
+                heir = parent
                 while heir in before and heir not in sample:
                     heir = before[heir][1]
                 owed = counted.setdefault(heir, [0, 0])

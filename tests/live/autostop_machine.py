@@ -88,6 +88,10 @@ class AutostopMachine(LiveServer):
             ]
         )
 
+    def __enter__(self) -> AutostopMachine:
+        self.start()
+        return self
+
     @property
     def answers(self) -> bool:
         """Whether the server answers. An ended server fails the test."""
@@ -138,6 +142,6 @@ class AutostopMachine(LiveServer):
         assert done.stderr == "", done.stderr
         return done.stdout
 
-    def verdict(self, *args: str, **env: str) -> str:
+    def verdict(self, *args: str) -> str:
         """Make one run; return its last line, without the time."""
-        return self.look(*args, **env).splitlines()[-1].partition(" ")[2]
+        return self.look(*args).splitlines()[-1].partition(" ")[2]

@@ -11,11 +11,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+import websocket
 
 from .autostop_machine import IDLE, WARNING, AutostopMachine
 from .harness import Kernel, Terminal
@@ -213,7 +214,7 @@ def test_a_machine_on_which_things_work_is_kept(machine: AutostopMachine) -> Non
             active = [line for line in shown.splitlines() if line.startswith("now")]
             missing = [one for one in wanted if not any(one in line for line in active)]
             assert not missing, shown
-            assert "keeps: " in shown.splitlines()[-1]
+            assert "keeps: " in shown.splitlines()[-1], shown
             time.sleep(2)
 
 
@@ -228,15 +229,15 @@ def process_of(machine: AutostopMachine, kernel: Kernel) -> psutil.Process:
     return next(p for p in processes(machine) if kernel.id in " ".join(p.cmdline()))
 
 
-def drain(tabs: list[Terminal], *kernels: Kernel):  # type: ignore[no-untyped-def]
+def drain(tabs: list[Terminal], *kernels: Kernel) -> Callable[[], None]:
     """Return what reads the output of open tabs, as a browser does."""
 
     def read() -> None:
-        for tab in (*tabs, *kernels):
-            tab.socket.settimeout(0.01)
-            with contextlib.suppress(Exception):
+        for socket in [*(tab.socket for tab in tabs), *(kernel.socket for kernel in kernels)]:
+            socket.settimeout(0.01)
+            with contextlib.suppress(websocket.WebSocketTimeoutException):
                 while True:
-                    tab.socket.recv()
+                    socket.recv()
 
     return read
 
