@@ -107,6 +107,20 @@ def test_an_app_that_was_empty_from_the_start_ends_a_time_out_after_it_was_seen(
     assert studio.deleted == [APP_PATH]
 
 
+def test_an_app_whose_last_kernel_a_person_shut_down_is_timed_from_the_look_that_saw_it(
+    studio: Studio,
+) -> None:
+    """When between two looks it was emptied is not known: the later bound counts."""
+    studio.add_kernel("analysis", APP)
+    autostop = Autostop(studio)
+    autostop.watch(0, 600)
+    studio.end("api/kernels/analysis")
+    autostop.watch(900, 900 + TIMEOUT - 60, 60)
+    assert studio.deleted == []
+    autostop.look(900 + TIMEOUT + SLACK)
+    assert studio.deleted == [APP_PATH]
+
+
 def test_a_busy_kernel_is_kept_however_long_its_last_activity_stands_still(studio: Studio) -> None:
     """A silent cell moves nothing; the state of execution tells that it runs (K1)."""
     studio.add_kernel("train", APP, state="busy")
