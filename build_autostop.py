@@ -39,6 +39,8 @@ _OWN = {
     "studio-classic": ("jupyter_api", "memory", "studio_classic", "options", "run"),
 }
 ENVIRONMENTS = tuple(_OWN)
+INLINED = ("studio-classic",)
+"""Where the packed file fits into the script so far; elsewhere it is taken from a wheel."""
 _GUARD = """import sys
 if sys.version_info<(3,8):sys.exit('autostop: needs Python 3.8')
 """
@@ -76,10 +78,10 @@ def packed(root: Path, environment: str) -> str:
 
 
 def write(root: Path) -> dict[str, int]:
-    """Write the packed files of all environments; return their sizes in bytes."""
+    """Write the packed files that scripts carry; return their sizes in bytes."""
     sizes = {}
     (root / BUILT).mkdir(parents=True, exist_ok=True)
-    for environment in ENVIRONMENTS:
+    for environment in INLINED:
         text = packed(root, environment)
         (root / BUILT / f"{environment}.txt").write_text(text, encoding="ascii")
         sizes[environment] = len(text)
@@ -359,6 +361,8 @@ def _foreign(module: ast.Module) -> set[str]:
                 found |= _known_to(getattr(node, "module", None) or alias.name)
         elif isinstance(node, ast.Constant) and str(node.value).startswith("--"):
             found.add(str(node.value)[2:].replace("-", "_"))  # what argparse makes of an option
+        elif isinstance(node, ast.Call) and _is_option(node):
+            found |= {word.arg or "" for word in node.keywords}
         elif isinstance(node, ast.FunctionDef) and _is_for_aws(node):
             found |= {n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute)}
             found |= {n.arg or "" for n in ast.walk(node) if isinstance(n, ast.keyword)}
@@ -393,6 +397,11 @@ _PURE = (
     ast.Tuple,
     ast.expr_context,
 )
+
+
+def _is_option(call: ast.Call) -> bool:
+    first = call.args[0] if call.args else None
+    return isinstance(first, ast.Constant) and str(first.value).startswith("-")
 
 
 def _is_for_aws(function: ast.FunctionDef) -> bool:
@@ -448,5 +457,7 @@ def _bound(node: ast.stmt) -> set[str]:
 
 
 if __name__ == "__main__":
-    for environment, size in write(Path(__file__).parent).items():
+    here = Path(__file__).parent
+    write(here)
+    for environment, size in {name: len(packed(here, name)) for name in ENVIRONMENTS}.items():
         sys.stdout.write(f"{environment}: {size:,} bytes\n")

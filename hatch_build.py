@@ -1,4 +1,4 @@
-"""Build the front end into wheels and sdists, and ship it where JupyterLab looks for it."""
+"""Build the front end into wheels and sdists, ship it where JupyterLab looks; pack autostop."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ class FrontEndHook(BuildHookInterface):  # type: ignore[type-arg]  # its configu
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Build where needed. Raises: RuntimeError where that fails or cannot be done."""
+        root = Path(self.root)
+        sys.path.insert(0, str(root))
+        import build_autostop
+
+        build_autostop.write(root)
         if version == "editable":
             return
-        root = Path(self.root)
         if not (root / PROOF).exists():
             self._build(root)
         if self.target_name == "wheel":

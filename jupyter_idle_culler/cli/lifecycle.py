@@ -26,11 +26,11 @@ shows. Exit codes: 0 done, 1 failed (for one of many, too), 2 wrong usage.
 _RENDER_EXAMPLES = """\
 examples:
   render notebook-instance --timeout 1h               online: autostop comes from the package index
-  render notebook-instance --timeout 45m --offline    autostop inlined; no network is needed
+  render studio-classic --timeout 45m --offline       autostop inlined; no network is needed
   render studio-jupyterlab --timeout 2h --offline \\
       --wheel s3://bucket/jupyter_idle_culler-0.1.0-py3-none-any.whl --sha256 …
   render studio-classic --timeout 90m --keep-terminals --format base64
-  render notebook-instance --timeout 1h --offline --format cloudformation \\
+  render notebook-instance --timeout 1h --format cloudformation \\
       --instance-types ml.t3.medium,ml.t3.large --max-volume 100 --output template.yaml
 
 A time-out is 60m, 1h, 1h30m, 90s or a plain number: seconds for the environments whose script has

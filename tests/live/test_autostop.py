@@ -215,7 +215,7 @@ def test_a_machine_on_which_things_work_is_kept(machine: AutostopMachine) -> Non
             missing = [one for one in wanted if not any(one in line for line in active)]
             assert not missing, shown
             assert "keeps: " in shown.splitlines()[-1], shown
-            time.sleep(2)
+            time.sleep(6)
 
 
 def processes(machine: AutostopMachine) -> list[psutil.Process]:

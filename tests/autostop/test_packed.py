@@ -1,0 +1,102 @@
+"""The packed autostop: the same core in one file, for the Python of old images."""
+
+from __future__ import annotations
+
+import base64
+import lzma
+import subprocess
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+
+import build_autostop
+from jupyter_idle_culler.core.decision import decide
+from jupyter_idle_culler.core.model import Policy, Snapshot, State
+from tests.strategies import histories, policies
+
+ROOT = Path(build_autostop.__file__).parent
+SHARED = [ROOT / "jupyter_idle_culler" / folder for folder in ("core", "autostop")]
+SHARED += [ROOT / "jupyter_idle_culler" / "sources" / "procfs.py"]
+
+
+@lru_cache
+def embedded(environment: str) -> dict[str, Any]:
+    """Load the one file as it is before its names are made short."""
+    text = build_autostop.source(ROOT, environment).replace("sys.exit(main())", "")
+    module = sys.modules["embedded"] = types.ModuleType("embedded")  # dataclasses look there
+    names = module.__dict__
+    exec(compile(text, "embedded", "exec"), names)  # noqa: S102 - it is our own build's
+    return names
+
+
+def moved(value: Any, names: Mapping[str, Any]) -> Any:
+    """Rebuild a value from the classes of these names, by the names of its own classes."""
+    kind: Any = names.get(type(value).__name__, type(value))  # what it never makes is left out
+    if isinstance(value, Enum):
+        return kind[value.name]
+    if is_dataclass(value):
+        parts = {field.name: moved(getattr(value, field.name), names) for field in fields(value)}
+        return kind(**parts)
+    if hasattr(value, "_asdict"):
+        return kind(**{k: moved(v, names) for k, v in value._asdict().items()})
+    if isinstance(value, Mapping):
+        return {moved(k, names): moved(v, names) for k, v in value.items()}
+    return tuple(moved(one, names) for one in value) if isinstance(value, tuple) else value
+
+
+@pytest.mark.parametrize("environment", build_autostop.ENVIRONMENTS)
+def test_the_embedded_core_decides_as_the_core_does(environment: str) -> None:
+    """The same observations, look after look: the same decisions, words included."""
+    other = embedded(environment)
+
+    @settings(max_examples=100)
+    @given(looks=histories(), policy=policies)
+    def check(looks: list[tuple[float, Snapshot]], policy: Policy) -> None:
+        state, others = State(), other["State"]()
+        for now, snapshot in looks:
+            expected, state = decide(snapshot, policy, state, now)
+            found, others = other["decide"](
+                moved(snapshot, other), moved(policy, other), others, now
+            )
+            assert found == moved(expected, other)
+
+    check()
+
+
+@pytest.mark.parametrize("environment", build_autostop.ENVIRONMENTS)
+def test_the_packed_file_is_the_program(environment: str, tmp_path: Path) -> None:
+    """What a script unpacks runs by itself, and takes autostop's flags."""
+    path = tmp_path / "autostop.py"
+    packed = build_autostop.packed(ROOT, environment)
+    path.write_bytes(lzma.decompress(base64.b85decode(packed)))
+    command = [sys.executable, "-I", str(path), "-h"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for flag in ("-t", "-p", "-c", "--base-url", "--token", "--metadata-path", "--dry-run"):
+        assert flag in done.stdout
+    for flag in ("--explain", "--skip-terminals", "--state-file", "--environment"):
+        assert flag in done.stdout
+
+
+def test_what_scripts_carry_fits_into_them() -> None:
+    """Where the build packs autostop, script and autostop together are not too long for AWS."""
+    for environment in build_autostop.INLINED:
+        assert len(build_autostop.packed(ROOT, environment)) < 9_600
+
+
+def test_it_needs_no_newer_python_than_3_8() -> None:
+    """Vermin finds nothing newer in what autostop is made of."""
+    checked = subprocess.run(
+        [str(Path(sys.executable).parent / "vermin"), "-q", "--no-tips", "--target=3.8-",
+         "--violations", "--eval-annotations", *map(str, SHARED)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
