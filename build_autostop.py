@@ -36,7 +36,7 @@ _OWN = {
         "host",
         "run",
     ),
-    "studio-classic": ("jupyter_api", "memory", "studio_classic", "options", "run"),
+    "studio-classic": ("jupyter_api", "memory", "kernels", "studio_classic", "options", "run"),
 }
 ENVIRONMENTS = tuple(_OWN)
 INLINED = ("studio-classic",)

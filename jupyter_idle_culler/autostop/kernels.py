@@ -33,7 +33,7 @@ def observe(
     specs = api.get("api/kernelspecs").get("kernelspecs") or {}
     used = moved(kept, "kernels", {k: kernels[k]["last_activity"] for k in kernels})
     quiet = {k for k in used if kernels[k]["execution_state"] == "idle"}
-    used -= _heartbeats(api, quiet, kernels)
+    used -= heartbeats(api, quiet, kernels)
     used |= moved(kept, "documents", _documents(api, kept, paths))
     found: Evidence = []
     for k, kernel in kernels.items():
@@ -50,7 +50,7 @@ def observe(
     return found
 
 
-def _heartbeats(api: JupyterApi, idle: Set[str], seen: Dict[str, Any]) -> Set[str]:
+def heartbeats(api: JupyterApi, idle: Set[str], seen: Dict[str, Any]) -> Set[str]:
     """Return the idle kernels that say something again and again while nobody asks."""
     beats = dict.fromkeys(idle, 0)
     for _ in range(_LOOKS if idle else 0):

@@ -93,10 +93,11 @@ class Machine:
             p = self.processes[pid]
             cpu = (p.cpu_ticks + p.reaped_ticks) / TICKS_PER_SECOND
             sample[pid] = [p.start_ticks, p.ppid, cpu, (io_bytes(pid) or 0) / 1048576]
-        then, boot, rows = kept.get("sample") or (now, 0, [])
+        earlier = kept.get("sample")
         kept["sample"] = now, boot_ticks(), list(sample.items())
-        if not rows:
+        if earlier is None:
             return [("first look at what was already running", now)]
+        then, boot, rows = earlier
         before = dict(rows)
         counted: Dict[int, List[float]] = {}
         for pid, (start, parent, cpu, moved) in before.items():

@@ -65,6 +65,7 @@ def _host(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
 
 
 def _classic(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
+    from .kernels import heartbeats
     from .studio_classic import check
 
     lines = check(
@@ -75,6 +76,7 @@ def _classic(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
         warning_seconds=60 * asked.warning_minutes,
         dry_run=asked.dry_run,
         now=time.monotonic(),
+        heartbeats=heartbeats,
     )
     return " | ".join(lines)
 
