@@ -148,7 +148,7 @@ def test_the_packed_autostop_of_this_build_fits_too(run: Run) -> None:
             assert len(out.strip()) <= 16_384
         else:
             assert (code, out) == (1, "")
-            assert "the packed autostop of" in err
+            assert "autostop does not fit into the script of" in err
             assert len(err.splitlines()) == 1
 
 
