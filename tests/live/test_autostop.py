@@ -235,7 +235,7 @@ def drain(tabs: list[Terminal], *kernels: Kernel) -> Callable[[], None]:
     def read() -> None:
         for socket in [*(tab.socket for tab in tabs), *(kernel.socket for kernel in kernels)]:
             socket.settimeout(0.01)
-            with contextlib.suppress(websocket.WebSocketTimeoutException):
+            with contextlib.suppress(websocket.WebSocketException):  # or its shell has ended
                 while True:
                     socket.recv()
 
