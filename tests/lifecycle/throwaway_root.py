@@ -39,6 +39,11 @@ cd /mnt/root
 mount -t proc proc proc
 mount --rbind /dev dev
 for place in run tmp var/tmp var/log; do mount -t tmpfs -o mode=1777 throw-away $place; done
+# This checkout may lie below one of these, or on a mount of its own.
+if [ ! -e ".{ROOT}/pyproject.toml" ]; then
+  mkdir -p ".{ROOT}" /mnt/upper-2 /mnt/work-2
+  mount -t overlay -o "lowerdir={ROOT},upperdir=/mnt/upper-2,workdir=/mnt/work-2" overlay ".{ROOT}"
+fi
 mkdir run/lock .upper opt/ml opt/ml/metadata
 mount --bind /mnt/upper .upper
 chmod 755 root run
