@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ..old_pythons import beside
 from .scripts import AUTOSTOPS, Machine, Script, name_of, packed, recorder_wheel
 from .throwaway_root import can_be_made, wait_until
 
@@ -257,9 +258,9 @@ def test_a_python_without_boto3_is_good_enough_to_begin_with(
 def test_a_python_too_old_is_said_and_nothing_is_set_up(machine: Machine, script: Script) -> None:
     """3.6, a real one where this machine has it: one line, exit code 0."""
     machine.shell(f"mount -t tmpfs none {script.jupyter}; mount -t tmpfs none /home/ec2-user")
-    old = Path("/root/.pyenv/versions/3.6.15/bin/python3.6")
-    if old.exists():
-        machine.shell(f"ln -sf {old} /usr/bin/python3")
+    old = beside(6)
+    if old:
+        machine.shell(f"ln -sf {old[0]} /usr/bin/python3")
     else:
         machine.remove("/usr/bin/python3")
         machine.write(

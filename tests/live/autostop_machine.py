@@ -21,6 +21,7 @@ import psutil
 
 import build_autostop
 
+from ..old_pythons import beside
 from .harness import TOKEN, Kernel, LiveServer, Terminal
 
 ROOT = Path(__file__).parent.parent.parent
@@ -33,9 +34,7 @@ IDLE, WARNING = 20.0, 3.0
 def oldest_python() -> str:
     """Return the oldest Python from 3.8 on that is to be found here."""
     for minor in range(8, 30):
-        # A version manager keeps its interpreters beside each other; its shims need its set-up.
-        beside = Path(sys.base_prefix).parent.glob(f"3.{minor}.*/bin/python3")
-        for path in filter(None, [*map(str, beside), shutil.which(f"python3.{minor}")]):
+        for path in filter(None, [*map(str, beside(minor)), shutil.which(f"python3.{minor}")]):
             command = [path, "-c", "import ssl, termios"]
             if subprocess.run(command, capture_output=True, check=False).returncode == 0:
                 return path
