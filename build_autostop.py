@@ -22,25 +22,31 @@ from pathlib import Path
 
 PACKAGE = "jupyter_idle_culler"
 BUILT = f"{PACKAGE}/lifecycle/payloads"
-_SHARED = ("core/model", "core/decision", "sources/procfs")
-_MACHINE = ("machine", "terminals", "instance", "kernels")
-_OWN = {
-    "notebook-instance": ("jupyter_api", "memory", *_MACHINE, "options", "host", "run"),
+_CORE = ("core/model", "core/duration", "core/host")
+_SERVER = ("autostop/jupyter_api", "autostop/memory", "autostop/kernels")
+_MACHINE = ("sources/procfs", "autostop/machine", "autostop/terminals", "autostop/instance")
+_PROGRAM = ("autostop/options", "autostop/host", "autostop/run")
+_MODULES = {
+    "notebook-instance": (*_CORE, *_SERVER, *_MACHINE, *_PROGRAM),
     "studio-code-editor": (
-        "jupyter_api",
-        "memory",
-        "space",
+        *_CORE,
+        "autostop/memory",
+        "autostop/space",
         *_MACHINE,
-        "code_editor",
-        "options",
-        "host",
-        "run",
+        "autostop/code_editor",
+        *_PROGRAM,
     ),
-    "studio-classic": ("jupyter_api", "memory", "kernels", "studio_classic", "options", "run"),
+    "studio-classic": (
+        *_CORE,
+        "core/decision",
+        *_SERVER,
+        "autostop/studio_classic",
+        "autostop/options",
+        "autostop/run",
+    ),
 }
-ENVIRONMENTS = tuple(_OWN)
-INLINED = ("studio-classic",)
-"""Where the packed file fits into the script so far; elsewhere it is taken from a wheel."""
+"""In such an order that each stands after those that it imports from."""
+ENVIRONMENTS = tuple(_MODULES)
 _GUARD = """import sys
 if sys.version_info<(3,8):sys.exit('autostop: needs Python 3.8')
 """
@@ -53,7 +59,7 @@ class BundleError(Exception):
 def source(root: Path, environment: str) -> str:
     """Return autostop for one environment as a single readable file. Raises: BundleError."""
     bundle = _Bundle()
-    for name in (*_SHARED, *(f"autostop/{own}" for own in _OWN[environment])):
+    for name in _MODULES[environment]:
         bundle.add(name, (root / PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
     return bundle.source()
 
@@ -81,7 +87,7 @@ def write(root: Path) -> dict[str, int]:
     """Write the packed files that scripts carry; return their sizes in bytes."""
     sizes = {}
     (root / BUILT).mkdir(parents=True, exist_ok=True)
-    for environment in INLINED:
+    for environment in ENVIRONMENTS:
         text = packed(root, environment)
         (root / BUILT / f"{environment}.txt").write_text(text, encoding="ascii")
         sizes[environment] = len(text)
@@ -457,7 +463,5 @@ def _bound(node: ast.stmt) -> set[str]:
 
 
 if __name__ == "__main__":
-    here = Path(__file__).parent
-    write(here)
-    for environment, size in {name: len(packed(here, name)) for name in ENVIRONMENTS}.items():
+    for environment, size in write(Path(__file__).parent).items():
         sys.stdout.write(f"{environment}: {size:,} bytes\n")

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from .actions.base import ActionRunner, Outcome
-from .core.decision import duration
+from .core.duration import duration
 from .core.model import Decision, Kind, ResourceId
 
 FIRST_PAUSE_SECONDS = 10.0

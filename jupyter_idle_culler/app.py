@@ -26,7 +26,7 @@ from .api.idle import idle_route
 from .clock import AwakeClock
 from .config.idle_culler import AWS_ACTIONS, IdleCuller, Settings, load_or_refuse
 from .config.user_settings import load_user_settings
-from .core.decision import duration
+from .core.duration import duration
 from .core.model import Action, Decision, Kind, ResourceId, Verdict
 from .costs import Costs
 from .culler import Culler, Looked

@@ -11,7 +11,7 @@ from . import status as view
 from ._version import __version__
 from .actor import Actor
 from .clock import AwakeClock
-from .core.decision import duration
+from .core.duration import duration
 from .core.model import (
     HOST,
     Action,

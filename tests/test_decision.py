@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from jupyter_idle_culler.core.decision import decide, duration
+from jupyter_idle_culler.core.decision import decide
+from jupyter_idle_culler.core.duration import duration
 from jupyter_idle_culler.core.model import (
     EVERYTHING,
     HOST,

@@ -5,28 +5,14 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from typing import Any, Dict, List, Sequence, Set, Tuple
+from typing import Any, Dict, List, Optional, Sequence, Set, Tuple
 from urllib.parse import urlsplit
 
-from ..core.decision import decide, duration
-from ..core.model import (
-    EVERYTHING,
-    HOST,
-    Action,
-    Decision,
-    Evidence,
-    Mark,
-    Observation,
-    Policy,
-    Snapshot,
-    SourceFailure,
-    State,
-    Verdict,
-    Warned,
-)
+from ..core.duration import duration
+from ..core.host import HostVerdict, decide_host
+from ..core.model import Action, Mark, Warned
 from ..sources.procfs import environment
-from . import instance, kernels, memory, options, terminals
-from .jupyter_api import ApiError, JupyterApi
+from . import instance, memory, options, terminals
 from .machine import Machine
 
 _GAP_SECONDS = 900.0
@@ -36,12 +22,12 @@ _LOOK_AGAIN_SECONDS = 10.0
 
 def look_and_stop(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
     """Make one look at this machine, and stop it where that is due; return what to say."""
-    decision, paths = _decide(asked, kept)
+    decision, evidence, paths = _decide(asked, kept)
     if decision.action is Action.STOP:
         # What began since, and what computes right now, is seen over this short a while.
         time.sleep(_LOOK_AGAIN_SECONDS)
-        decision, paths = _decide(asked, kept)
-    said = f"{decision.reason}; last evidence: {decision.evidence}"
+        decision, evidence, paths = _decide(asked, kept)
+    said = f"{decision.reason}; last evidence: {evidence.detail}"
     if decision.deadline is None:
         kept.pop("stop", None)
         return "keeps: " + said
@@ -60,33 +46,39 @@ def look_and_stop(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
     return f"stops: {said}; {instance.stop(me, kept, time.monotonic())}"
 
 
-def _decide(asked: argparse.Namespace, kept: Dict[str, Any]) -> Tuple[Decision, List[str]]:
-    """Look and decide; return the decision about the host, and the terminals to warn at."""
+def _decide(asked: argparse.Namespace, kept: Dict[str, Any]) -> Tuple[HostVerdict, Mark, List[str]]:
+    """Look and decide; return the verdict, its evidence, and the terminals to warn at."""
     now = time.monotonic()
-    seen, paths = _look(asked, kept, now)
-    policy = Policy(host_timeout_seconds=asked.time, warning_seconds=60 * asked.warning_minutes)
-    mark, unknown, warned = kept.get("state") or ((), {}, None)
-    known = State({HOST: Evidence(Mark(*mark))}, unknown, warned and Warned(*warned))
-    (decision,), state = decide(seen, policy, known, now)
-    warned = state.warned
-    kept["state"] = (
-        state.evidence[HOST].work,
-        state.unknown_since,
-        warned and (warned.since, warned.evidence_at),
-    )
+    started, seen, unknown, paths = _look(asked, kept, now)
+    evidence = newest(seen, started, kept.get("evidence"), now)
+    warned = kept.get("warned")
+    verdict = decide_host(
+        evidence, min(unknown, default=None), asked.time, 60 * asked.warning_minutes,
+        warned and Warned(*warned), now,
+    )  # fmt: skip
+    kept["evidence"], kept["warned"] = evidence, verdict.warned
     if asked.explain:
-        for one in seen.observations:
-            print(duration(now - one.at) + " ago" if one.at else "now", one.detail, sep="\t")
-        for failure in seen.failures:
-            print("unknown", failure.source, failure.detail, sep="\t")
-    return decision, paths
+        for words, at in seen:
+            print(duration(now - at) + " ago" if at else "now", words, sep="\t")
+        for why in unknown:
+            print("unknown", why, sep="\t")
+    return verdict, evidence, paths
+
+
+def newest(
+    seen: memory.Evidence, started: float, known: Optional[Sequence[Any]], now: float
+) -> Mark:
+    """Return the newest evidence: the server's start, what the look before knew, what was seen."""
+    marks = [Mark(now if at is None else min(at, now), "autostop", words) for words, at in seen]
+    return max([Mark(min(started, now), "start", "started"), *marks, Mark(*known or ())])
 
 
 def _look(
     asked: argparse.Namespace, kept: Dict[str, Any], now: float
-) -> Tuple[Snapshot, List[str]]:
+) -> Tuple[float, memory.Evidence, List[str], List[str]]:
+    """Return the server's start, what was seen, why more could not be, and the terminals."""
     seen: memory.Evidence = []
-    failures: List[SourceFailure] = []
+    unknown: List[str] = []
     paths: List[str] = []
     started, stopped = kept.setdefault("began", now), set()
     editor = asked.environment == options.CODE_EDITOR
@@ -107,24 +99,35 @@ def _look(
             seen += code_editor.evidence(kept.setdefault("editor", {}), now)
         seen += machine.work(kept, watching, now)
     except OSError as error:
-        failures.append(SourceFailure("processes", EVERYTHING, True, repr(error)))
-    try:
-        if not editor:
-            api = JupyterApi(asked.base_url, asked.token)
-            seen += kernels.observe(api, kept, now, stopped, not asked.ignore_connections)
-    except ApiError as error:
-        failures.append(SourceFailure("kernels", EVERYTHING, True, str(error)))
+        unknown.append(f"processes: {error!r}")
+    if not editor:
+        seen += _told_by_server(asked, kept, now, stopped, unknown)
     ended = set(kept.get("active", []))
     kept["active"] = [what for what, at in seen if at is None]
     if now - kept.get("looked", now) > _GAP_SECONDS:
         ended.add("time without a look")
     kept["looked"] = now
     seen += [("ended: " + what, now) for what in ended.difference(kept["active"])]
-    observations = [
-        Observation(HOST, "autostop", Verdict.IDLE if at else Verdict.ACTIVE, at, what)
-        for what, at in seen
-    ]
-    return Snapshot(started, (), tuple(observations), tuple(failures)), paths
+    return started, seen, unknown, paths
+
+
+def _told_by_server(
+    asked: argparse.Namespace,
+    kept: Dict[str, Any],
+    now: float,
+    stopped: Set[str],
+    unknown: List[str],
+) -> memory.Evidence:
+    """Return what the server says of its kernels; say to ``unknown`` where it says nothing."""
+    from . import kernels
+    from .jupyter_api import ApiError, JupyterApi
+
+    try:
+        api = JupyterApi(asked.base_url, asked.token)
+        return kernels.observe(api, kept, now, stopped, not asked.ignore_connections)
+    except ApiError as error:
+        unknown.append(f"kernels: {error}")
+        return []
 
 
 def _warn(paths: Sequence[str], text: str) -> None:

@@ -25,7 +25,13 @@ def read(argv: Optional[Sequence[str]]) -> argparse.Namespace:
         " be made again each minute by cron.",
     )
     add = parser.add_argument
-    add("-t", "--time", type=float, default=3600, help="idle seconds until the stop (3600)")
+    add(
+        "-t",
+        "--time",
+        type=float,
+        default=3600,
+        help="idle seconds until the stop (3600); 0: never",
+    )
     add("-p", "--port", help="port of the Jupyter server")
     add("-c", "--ignore-connections", action="store_true", help="an open page does not count")
     add("--environment", choices=PLACES, default="notebook-instance")
@@ -42,7 +48,8 @@ def read(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     add("--log-file", help="one line a look, at most 1 MiB and one older file")
     add("--every", type=float, default=0, help="look again each so many seconds, for ever")
     options = parser.parse_args(argv)
-    if not (0 < options.time < math.inf and options.warning_minutes > 0 and options.every >= 0):
+    options.time = options.time or math.inf
+    if not (options.time > 0 and options.warning_minutes > 0 and options.every >= 0):
         parser.error("times must be positive numbers")
     url = PLACES[options.environment]
     if options.port:

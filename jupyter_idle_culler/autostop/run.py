@@ -11,7 +11,6 @@ import time
 from typing import Any, Dict, Optional, Sequence
 
 from . import memory, options
-from .jupyter_api import JupyterApi
 
 _LOG_BYTES = 1 << 20
 _INTERPRETERS = (
@@ -65,6 +64,7 @@ def _host(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
 
 
 def _classic(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
+    from .jupyter_api import JupyterApi
     from .kernels import heartbeats
     from .studio_classic import check
 

@@ -16,7 +16,8 @@ import time
 from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Set
 from urllib.parse import quote
 
-from ..core.decision import decide, duration
+from ..core.decision import decide
+from ..core.duration import duration
 from ..core.model import (
     HOST,
     Action,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..core.decision import duration
+from ..core.duration import duration
 from ..journal.replay import Act, ReplayReport
 from .times import local_clock
 

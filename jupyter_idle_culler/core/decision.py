@@ -10,6 +10,8 @@ import math
 from functools import lru_cache
 from typing import Dict, Iterable, List, NamedTuple, Optional, Set, Tuple
 
+from .duration import duration
+from .host import decide_host
 from .model import (
     EVERYTHING,
     HOST,
@@ -27,7 +29,6 @@ from .model import (
     State,
     Strength,
     Verdict,
-    Warned,
 )
 
 _NONE = Evidence()
@@ -36,7 +37,6 @@ _NEVER = Mark()
 _ACTIVE, _IDLE, _UNKNOWN = Verdict.ACTIVE, Verdict.IDLE, Verdict.UNKNOWN
 _KEEP, _CULL, _TERMINAL = Action.KEEP, Action.CULL, Kind.TERMINAL
 _WORK, _OCCUPIED = Strength.WORK, Strength.OCCUPIED
-_TENTHS_MATTER, _MINUTE, _HOUR, _DAY = 10.0, 60.0, 3600.0, 86400.0
 
 
 class _Seen(NamedTuple):
@@ -91,9 +91,15 @@ def decide(
     remembered[HOST] = Evidence(host_strong, _NEVER, host_unattended)
     effective = _capped(host_strong, host_unattended, policy.max_unattended_seconds)
     why_unknown = unknown.of_host(decisions)
-    about_host, warned = _about_host(effective, why_unknown, policy, state.warned, now)
-    decisions.append(about_host)
-    return tuple(decisions), State(remembered, unknown.since, warned)
+    timeout = policy.host_timeout_seconds if policy.host_stops else math.inf
+    says = decide_host(effective, why_unknown, timeout, policy.warning_seconds, state.warned, now)
+    decisions.append(
+        Decision(
+            HOST, says.action, says.verdict, says.reason, effective.at, effective.detail,
+            effective.source, says.deadline, says.look_at,
+        )
+    )  # fmt: skip
+    return tuple(decisions), State(remembered, unknown.since, says.warned)
 
 
 def _gather(observations: Iterable[Observation], now: float) -> _Seen:
@@ -250,70 +256,6 @@ def _about(
         resource.id, action, verdict, reason, evidence.at, evidence.detail, evidence.source,
         deadline, look_at,
     )  # fmt: skip
-
-
-def _later(now: float, seconds: float) -> Optional[float]:
-    """Return when an idleness that began right now could first fall due."""
-    return None if seconds == math.inf else now + seconds
-
-
-def _about_host(
-    evidence: Mark,
-    why_unknown: Optional[str],
-    policy: Policy,
-    warned: Optional[Warned],
-    now: float,
-) -> Tuple[Decision, Optional[Warned]]:
-    """Decide about the host: warn, let the warning stand its time, then stop."""
-    timeout = policy.host_timeout_seconds if policy.host_stops else math.inf
-    warning = min(policy.warning_seconds, timeout / 2)
-    action, verdict, deadline = Action.KEEP, Verdict.IDLE, None
-    look_at = _later(now, timeout - warning)
-    idle = "idle for {}".format(duration(now - evidence.at))
-    standing = None
-    if evidence.at >= now:
-        verdict, reason = Verdict.ACTIVE, evidence.detail
-    elif why_unknown is not None:
-        verdict, reason = Verdict.UNKNOWN, "kept, because it cannot be seen: " + why_unknown
-    elif timeout == math.inf:
-        reason = idle + "; never stopped"
-    else:
-        reason = "{} of {}".format(idle, duration(timeout))
-        # The server's start counts as evidence, so the startup grace (at most half the timeout) is
-        # kept by this already.
-        deadline = evidence.at + timeout
-        look_at = deadline - warning
-        if warned is not None and warned.evidence_at == evidence.at and now >= look_at:
-            standing = warned
-            deadline = max(deadline, warned.since + warning)
-            look_at = deadline
-            if now >= deadline:
-                action = Action.STOP
-        elif now >= look_at:
-            action, standing = Action.WARN, Warned(now, evidence.at)
-            deadline = look_at = max(deadline, now + warning)
-    if warned is not None and standing is None:
-        action = Action.CANCEL_WARNING
-    return (
-        Decision(
-            HOST, action, verdict, reason, evidence.at, evidence.detail, evidence.source,
-            deadline, look_at,
-        ),
-        standing,
-    )  # fmt: skip
-
-
-def duration(seconds: float) -> str:
-    """Say a duration as people do: ``4.2 s``, ``18 min``, ``2 h 10 min``, ``3 d 4 h``."""
-    if seconds < _TENTHS_MATTER:
-        return "{:g} s".format(math.floor(max(seconds, 0.0) * 10) / 10)
-    if seconds < _MINUTE:
-        return "{:.0f} s".format(math.floor(seconds))
-    if seconds < _HOUR:
-        return f"{int(seconds // _MINUTE)} min"
-    if seconds < _DAY:
-        return f"{int(seconds // _HOUR)} h {int(seconds % _HOUR // _MINUTE)} min"
-    return f"{seconds // _DAY:.0f} d {seconds % _DAY // _HOUR:.0f} h"
 
 
 @lru_cache(maxsize=64)

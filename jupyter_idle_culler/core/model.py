@@ -214,8 +214,7 @@ class Evidence(NamedTuple):
     unattended: Mark = Mark()
 
 
-@dataclass(frozen=True)
-class Warned:
+class Warned(NamedTuple):
     """A host warning that stands: since when, and which evidence it counted from."""
 
     since: float

@@ -82,7 +82,7 @@ def payload(name: str) -> str:
         return path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         message = (
-            f"autostop does not fit into the script of {name}: instead of --offline give --wheel"
-            " with a path on the volume or s3://bucket/key, and --sha256; no internet is needed"
+            f"the packed autostop of {name} is missing from this installation: install"
+            " jupyter_idle_culler anew"
         )
         raise LifecycleError(message) from error

@@ -15,7 +15,7 @@ from typing import Any
 
 from jupyter_core.utils import ensure_async
 
-from ..core.decision import duration
+from ..core.duration import duration
 from ..core.model import Kind, Observation, Resource, ResourceId, Strength, Verdict
 from .base import Look, Report
 from .kernel_life import (

@@ -16,11 +16,21 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import build_autostop
 from jupyter_idle_culler.core.decision import decide
-from jupyter_idle_culler.core.model import Policy, Snapshot, State
-from tests.strategies import histories, policies
+from jupyter_idle_culler.core.model import (
+    EVERYTHING,
+    HOST,
+    Observation,
+    Policy,
+    Snapshot,
+    SourceFailure,
+    State,
+    Verdict,
+)
+from tests.strategies import DURATIONS, INSTANTS, NOW, histories, policies
 
 ROOT = Path(build_autostop.__file__).parent
 SHARED = [ROOT / "jupyter_idle_culler" / folder for folder in ("core", "autostop")]
@@ -52,10 +62,53 @@ def moved(value: Any, names: Mapping[str, Any]) -> Any:
     return tuple(moved(one, names) for one in value) if isinstance(value, tuple) else value
 
 
-@pytest.mark.parametrize("environment", build_autostop.ENVIRONMENTS)
-def test_the_embedded_core_decides_as_the_core_does(environment: str) -> None:
+@pytest.mark.parametrize("environment", ["notebook-instance", "studio-code-editor"])
+def test_what_autostop_decides_about_a_host_is_what_the_core_decides(environment: str) -> None:
     """The same observations, look after look: the same decisions, words included."""
     other = embedded(environment)
+    words = st.sampled_from(["", "x", "y"])
+    at = st.one_of(st.none(), INSTANTS, INSTANTS.map(lambda drawn: drawn * 3))
+    look = st.tuples(
+        st.floats(0.1, NOW / 5),
+        st.lists(st.tuples(words, at), max_size=3),
+        st.lists(st.tuples(st.sampled_from(["kernels", "processes"]), words), max_size=2),
+    )
+
+    @settings(max_examples=200)
+    @given(
+        looks=st.lists(look, max_size=12), started=INSTANTS, timeout=DURATIONS, warning=DURATIONS
+    )
+    def check(looks: list[Any], started: float, timeout: float, warning: float) -> None:
+        policy = Policy(host_timeout_seconds=timeout, warning_seconds=warning)
+        state, mark, warned, now = State(), None, None, 0.0
+        for step, seen, failed in looks:
+            now += step
+            observations = [
+                Observation(HOST, "autostop", Verdict.IDLE if at else Verdict.ACTIVE, at, words)
+                for words, at in seen
+            ]
+            failures = [
+                SourceFailure(source, EVERYTHING, True, detail) for source, detail in failed
+            ]
+            snapshot = Snapshot(started, (), tuple(observations), tuple(failures))
+            (expected,), state = decide(snapshot, policy, state, now)
+            mark = other["newest"](seen, started, mark, now)
+            unknown = min((": ".join(failure) for failure in failed), default=None)
+            found = other["decide_host"](mark, unknown, timeout, warning, warned, now)
+            warned = found.warned
+            assert [found.action.value, found.verdict.value] == [
+                expected.action.value,
+                expected.verdict.value,
+            ]
+            assert (found.reason, found.deadline) == (expected.reason, expected.deadline)
+            assert (mark.at, mark.detail) == (expected.evidence_at, expected.evidence)
+
+    check()
+
+
+def test_the_embedded_core_decides_as_the_core_does() -> None:
+    """Studio Classic, where kernels and terminals are decided about: the same decisions again."""
+    other = embedded("studio-classic")
 
     @settings(max_examples=100)
     @given(looks=histories(), policy=policies)
@@ -84,12 +137,6 @@ def test_the_packed_file_is_the_program(environment: str, tmp_path: Path) -> Non
         assert flag in done.stdout
     for flag in ("--explain", "--skip-terminals", "--state-file", "--environment"):
         assert flag in done.stdout
-
-
-def test_what_scripts_carry_fits_into_them() -> None:
-    """Where the build packs autostop, script and autostop together are not too long for AWS."""
-    for environment in build_autostop.INLINED:
-        assert len(build_autostop.packed(ROOT, environment)) < 9_600
 
 
 def test_it_needs_no_newer_python_than_3_8() -> None:

@@ -115,9 +115,10 @@ def test_an_app_whose_last_kernel_a_person_shut_down_is_timed_from_the_look_that
     autostop = Autostop(studio)
     autostop.watch(0, 600)
     studio.end("api/kernels/analysis")
-    autostop.watch(900, 900 + TIMEOUT - 60, 60)
+    autostop.look(900)
+    autostop.watch(900 + SLACK, 900 + TIMEOUT - 60, 60)
     assert studio.deleted == []
-    autostop.look(900 + TIMEOUT + SLACK)
+    autostop.look(900 + TIMEOUT + 2 * SLACK)
     assert studio.deleted == [APP_PATH]
 
 
@@ -341,11 +342,12 @@ def test_what_stays_listed_after_its_delete_is_tried_again(studio: Studio, statu
     studio.add_kernel("analysis", APP)
     studio.stubborn["api/kernels/analysis"] = status
     autostop = Autostop(studio)
-    autostop.watch(0, TIMEOUT + 60)
+    autostop.watch(0, TIMEOUT - 60)
+    autostop.look(TIMEOUT + SLACK)
     assert studio.deleted == ["api/kernels/analysis"]
-    lines = autostop.look(TIMEOUT + 90)
+    lines = autostop.look(TIMEOUT + 30)
     assert any("UNHEALTHY" in line and "still there after 1 tries" in line for line in lines)
-    autostop.watch(TIMEOUT + 121, TIMEOUT + 200, 30)
+    autostop.watch(TIMEOUT + 62, TIMEOUT + 140, 30)
     assert studio.deleted == ["api/kernels/analysis"] * 2
     studio.stubborn.clear()
     autostop.watch(TIMEOUT + 250, TIMEOUT + 400, 30)

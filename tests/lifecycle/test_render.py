@@ -12,7 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jupyter_idle_culler.lifecycle import parameters, scripts, size
+import build_autostop
+from jupyter_idle_culler.lifecycle import parameters, size
 from jupyter_idle_culler.lifecycle.render import (
     parameters_of,
     render,
@@ -22,6 +23,7 @@ from jupyter_idle_culler.lifecycle.render import (
 from jupyter_idle_culler.lifecycle.scripts import ENVIRONMENTS, LifecycleError, script_of
 
 from .conftest import Run, packed
+from .throwaway_root import ROOT
 
 SCRIPT = """\
 #!/bin/bash
@@ -138,18 +140,21 @@ def test_each_form_of_each_script_fits_and_is_a_script(
     assert out.count("\n") == expected.count("\n")
 
 
-def test_the_packed_autostop_of_this_build_fits_too(run: Run) -> None:
-    """Where the build has made it: the offline forms with the real one."""
-    names = [name for name in ALL if not ENVIRONMENTS[name].extension]
-    for name in names:
+def test_the_packed_autostop_of_these_sources_fits_too(run: Run, payloads: Path) -> None:
+    """The offline forms with the real one."""
+    for name in build_autostop.ENVIRONMENTS:
+        (payloads / f"{name}.txt").write_text(build_autostop.packed(ROOT, name))
         code, out, err = run("render", name, "--offline", "--format", "base64")
-        if (scripts.PAYLOADS / f"{name}.txt").exists():
-            assert code == 0, err
-            assert len(out.strip()) <= 16_384
-        else:
-            assert (code, out) == (1, "")
-            assert "autostop does not fit into the script of" in err
-            assert len(err.splitlines()) == 1
+        assert code == 0, err
+        assert len(out.strip()) <= 16_384
+
+
+def test_a_build_without_a_packed_autostop_says_so(run: Run, payloads: Path) -> None:
+    """One line, exit code 1, no script."""
+    (payloads / "studio-classic.txt").unlink()
+    code, out, err = run("render", "studio-classic", "--offline")
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "the packed autostop of studio-classic is missing from this installation" in err
 
 
 def test_every_flag_lands_in_its_parameter(run: Run) -> None:

@@ -64,7 +64,7 @@ def make_certificate(folder: Path) -> tuple[Path, Path]:
 class AutostopMachine(LiveServer):
     """A machine with a Jupyter server that has no extension, looked at by autostop."""
 
-    def __init__(self, home: Path, **more: Any) -> None:
+    def __init__(self, home: Path, packed_python: str = "", **more: Any) -> None:
         certificate, key = make_certificate(home)
         config = {
             "ServerApp": {
@@ -83,7 +83,7 @@ class AutostopMachine(LiveServer):
         self._turns = itertools.cycle(
             [
                 [sys.executable, "-m", "jupyter_idle_culler.autostop"],
-                [oldest_python(), str(self.packed)],
+                [packed_python or oldest_python(), str(self.packed)],
             ]
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from pathlib import Path
 
@@ -20,7 +21,8 @@ def test_an_idle_instance_is_warned_and_stopped_once(tmp_path: Path) -> None:
         aws.add_notebook("My-Notebook")
         aws.add_notebook("neighbour")
         env = {**aws.env, "AWS_ENDPOINT_URL_SAGEMAKER": aws.url}
-        with AutostopMachine(tmp_path, env=env) as machine:
+        # The oldest Python there is need have no boto3.
+        with AutostopMachine(tmp_path, sys.executable, env=env) as machine:
             tab = in_terminal(machine, "echo at the $((40 + 2)) prompt", "42")
             began = time.monotonic()
             verdicts = looks_until(machine, "AWS accepted the stop", 100, "-c")
