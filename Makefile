@@ -54,7 +54,7 @@ NODE_FITS := node -e '[a, b] = process.versions.node.split(".").map(Number); \
 	process.exit((a == 20 && b >= 19) || (a == 22 && b >= 12) || a > 22 ? 0 : 1)'
 FRONT_END = package.json tsconfig.json $(shell find labextension -type f -not -path '*/__tests__/*')
 PACKAGE = pyproject.toml hatch_build.py install.json LICENSE README.md \
-	$(shell find jupyter_idle_culler jupyter-config -type f -not -name '*.pyc' \
+	$(shell find jupyter_idle_culler jupyter-config build_autostop lifecycle-configs -type f -not -name '*.pyc' \
 		-not -path jupyter_idle_culler/labextension/'*')
 
 SHELL_FILES = .ci/run $(shell git ls-files '*.sh')
@@ -133,7 +133,7 @@ pictures: $(STAMPS)/browser $(STAMPS)/front-end
 
 ## bench: every figure with its bound
 .PHONY: bench
-bench: $(STAMPS)/browser $(STAMPS)/front-end
+bench: $(STAMPS)/browser $(STAMPS)/front-end $(STAMPS)/wheel
 	@$(MAKE) have WHAT='$(BROWSER_PROGRAMS)'
 	$(PY) -m bench $(ARGS)
 

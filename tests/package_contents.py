@@ -79,6 +79,7 @@ def faults(dist: Path) -> list[str]:
     missing += [f"{sdist.name} lacks {name}" for name in sorted(expected() - source)]
     wanted = {"LICENSE", "README.md", "CHANGELOG.md", "pyproject.toml", "Makefile"}
     wanted |= {"package.json", "yarn.lock", "hatch_build.py", "labextension/src/index.ts"}
+    wanted |= {"build_autostop/__init__.py"}
     missing += [f"{sdist.name} lacks {name}" for name in sorted(wanted - source)]
     foreign = [name for name in held if not name.startswith("jupyter_idle_culler")]
     return missing + [f"{wheel.name} holds {name}" for name in foreign]

@@ -280,7 +280,7 @@ main() {
   flock -n 9 || { say 'at it already' && exit; }
   set -m
   work </dev/null >>$LOG 2>&1 &
-  for _ in {1..80}; do
+  for _ in {1..15}; do
     kill -0 $! 2>/dev/null || break
     sleep .1
   done

@@ -32,7 +32,7 @@ from jupyter_idle_culler.core.model import (
 )
 from tests.strategies import DURATIONS, INSTANTS, NOW, histories, policies
 
-ROOT = Path(build_autostop.__file__).parent
+ROOT = Path(build_autostop.__file__).parent.parent
 SHARED = [ROOT / "jupyter_idle_culler" / folder for folder in ("core", "autostop")]
 SHARED += [ROOT / "jupyter_idle_culler" / "sources" / "procfs.py"]
 

@@ -17,6 +17,7 @@ from typing import Any
 from .throwaway_root import LIFECYCLE, NOTEBOOK_ENV, STUDIO_ENV, ThrowawayRoot
 
 RUNS = "/var/tmp/autostop-runs"
+_PLACE = "/tmp/lifecycle/script.sh"
 WHEEL_NAME = "jupyter_idle_culler-0.1.0-py3-none-any.whl"
 RECORDER = f"""
 import json, os, sys, time
@@ -161,10 +162,17 @@ class Machine(ThrowawayRoot):
         self, script: Script, text: str | None = None, **parameters: str
     ) -> subprocess.CompletedProcess[str]:
         """Run a script as its environment does."""
-        text = text or script.filled(**parameters)
+        self.place(script, text or script.filled(**parameters))
+        return self.run_placed(script)
+
+    def place(self, script: Script, text: str) -> None:
+        """Put a script where its environment has it."""
         self.give(script)
-        self.write("/tmp/lifecycle/script.sh", text, mode=0o755, user=script.user)
-        return self.run("/bin/bash", "/tmp/lifecycle/script.sh", user=script.user)
+        self.write(_PLACE, text, mode=0o755, user=script.user)
+
+    def run_placed(self, script: Script) -> subprocess.CompletedProcess[str]:
+        """Run what was placed, as its environment does."""
+        return self.run("/bin/bash", _PLACE, user=script.user)
 
     def give(self, script: Script) -> None:
         """Give the script's Jupyter environment to its image's user, where pip writes to it."""

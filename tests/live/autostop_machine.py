@@ -126,10 +126,10 @@ class AutostopMachine(LiveServer):
         first = psutil.Process(self.process.pid).children()[0].pid
         return ["nsenter", "--target", str(first), "--mount", "--pid", *command]
 
-    def look(self, *args: str, prefix: tuple[str, ...] = (), **env: str) -> str:
+    def look(self, *args: str, **env: str) -> str:
         """Make one run; return what it printed."""
         command = [
-            *prefix, *next(self._turns), "--base-url", self.url, "--token", TOKEN, "--time",
+            *next(self._turns), "--base-url", self.url, "--token", TOKEN, "--time",
             f"{IDLE:g}", "--warning-minutes", str(WARNING / 60), "--state-file", str(self.state),
             "--metadata-path", str(METADATA), "--explain", *args,
         ]  # fmt: skip

@@ -1,0 +1,89 @@
+"""Put autostop and what it shares with the extension into one file, small enough for a script.
+
+A lifecycle configuration holds 12,288 bytes. So what is not reached from `main` is left out, the
+rest is minified and compressed. Run by the build (see hatch_build.py); by hand:
+``python -m build_autostop`` writes the files and says how large they are.
+"""
+
+from __future__ import annotations
+
+import base64
+import lzma
+from pathlib import Path
+
+from .collecting import Bundle
+from .shortening import terse
+
+PACKAGE = "jupyter_idle_culler"
+BUILT = f"{PACKAGE}/lifecycle/payloads"
+_CORE = ("core/model", "core/duration", "core/host")
+_SERVER = ("autostop/jupyter_api", "autostop/memory", "autostop/kernels")
+_MACHINE = ("sources/procfs", "autostop/machine", "autostop/terminals", "autostop/instance")
+_PROGRAM = ("autostop/options", "autostop/host", "autostop/run")
+_MODULES = {
+    "notebook-instance": (*_CORE, *_SERVER, *_MACHINE, *_PROGRAM),
+    "studio-code-editor": (
+        *_CORE,
+        "autostop/memory",
+        "autostop/space",
+        *_MACHINE,
+        "autostop/code_editor",
+        *_PROGRAM,
+    ),
+    "studio-classic": (
+        *_CORE,
+        "core/decision",
+        *_SERVER,
+        "autostop/studio_classic",
+        "autostop/options",
+        "autostop/run",
+    ),
+}
+"""In such an order that each stands after those that it imports from."""
+ENVIRONMENTS = tuple(_MODULES)
+_GUARD = """import sys
+if sys.version_info<(3,8):sys.exit('autostop: needs Python 3.8')
+"""
+
+
+def source(root: Path, environment: str) -> str:
+    """Return autostop for one environment as a single readable file. Raises: BundleError."""
+    bundle = Bundle()
+    for name in _MODULES[environment]:
+        bundle.add(name, (root / PACKAGE / f"{name}.py").read_text(encoding="utf-8"))
+    return bundle.source()
+
+
+def packed(root: Path, environment: str) -> str:
+    """Return it minified, compressed (lzma) and written in the letters of base64.b85encode."""
+    import python_minifier
+
+    small = python_minifier.minify(
+        terse(source(root, environment)),
+        remove_literal_statements=True,
+        rename_globals=True,
+        preserve_globals=[],
+        hoist_literals=False,
+        remove_annotations=False,
+    )
+    best = min(
+        (_compressed(_GUARD + small, lc, lp, pb) for lc in (2, 3, 4) for lp in (0,) for pb in (0,)),
+        key=len,
+    )
+    return base64.b85encode(best).decode()
+
+
+def write(root: Path) -> dict[str, int]:
+    """Write the packed files that scripts carry; return their sizes in bytes."""
+    sizes = {}
+    (root / BUILT).mkdir(parents=True, exist_ok=True)
+    for environment in ENVIRONMENTS:
+        text = packed(root, environment)
+        (root / BUILT / f"{environment}.txt").write_text(text, encoding="ascii")
+        sizes[environment] = len(text)
+    return sizes
+
+
+def _compressed(text: str, lc: int, lp: int, pb: int) -> bytes:
+    how = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}
+    return lzma.compress(text.encode(), format=lzma.FORMAT_ALONE, filters=[how])
