@@ -15,8 +15,6 @@ from ..sources.procfs import environment
 from . import instance, memory, options, terminals
 from .machine import Machine
 
-_GAP_SECONDS = 900.0
-"""What happened in so long a time without a look is not known: it counts as evidence."""
 _LOOK_AGAIN_SECONDS = 10.0
 
 
@@ -104,9 +102,8 @@ def _look(
         seen += _told_by_server(asked, kept, now, stopped, unknown)
     ended = set(kept.get("active", []))
     kept["active"] = [what for what, at in seen if at is None]
-    if now - kept.get("looked", now) > _GAP_SECONDS:
+    if memory.missed(kept, now):
         ended.add("time without a look")
-    kept["looked"] = now
     seen += [("ended: " + what, now) for what in ended.difference(kept["active"])]
     return started, seen, unknown, paths
 

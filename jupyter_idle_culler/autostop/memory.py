@@ -13,6 +13,8 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 Evidence = List[Tuple[str, Optional[float]]]
 """What speaks against a stop, in words, and when it was (monotonic seconds; None: it is now)."""
 
+_GAP_SECONDS, _LONGEST_USUAL_SECONDS = 900.0, 3600.0
+"""What happened in so long a time without a look is not known, unless looks are always so rare."""
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
 
@@ -43,3 +45,13 @@ def moved(kept: Dict[str, Any], what: str, seen: Dict[str, Any]) -> Set[str]:
     """Return what is not as it was in the look before, what is new included; and remember it."""
     before, kept[what] = kept.get(what, {}), seen
     return {key for key in seen if before.get(key) != seen[key]}
+
+
+def missed(kept: Dict[str, Any], now: float) -> bool:
+    """Tell whether no look was made for longer than is usual here; and remember this one."""
+    pause = now - kept.get("looked", now)
+    kept["looked"] = now
+    if pause <= max(_GAP_SECONDS, 1.5 * kept.get("pause", 0)):
+        return False
+    kept["pause"] = min(pause, _LONGEST_USUAL_SECONDS)
+    return True

@@ -35,9 +35,8 @@ from ..core.model import (
     Warned,
 )
 from .jupyter_api import ApiError, JupyterApi
+from .memory import missed
 
-_GAP_SECONDS = 900.0
-"""What was on an app in so long a time without a look is not known: it is empty from now on."""
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 60.0, 3600.0
 _VERDICTS = {
     "busy": Verdict.ACTIVE,
@@ -203,10 +202,9 @@ def _look(
         ]
         for thing in things
     }
-    if at - memory.get("looked", at) > _GAP_SECONDS:
+    if missed(memory, at):  # what was on an app meanwhile is not known: it is empty from now on
         for kept in memory.get("apps", {}).values():
             kept.pop("empty", None)
-    memory["looked"] = at
     return _decide(memory, things, list(apps), policy, at)
 
 
