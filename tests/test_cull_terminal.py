@@ -177,8 +177,13 @@ async def test_the_foreground_ends_with_its_terminal(
     needs(command.split(None, 1)[0])
     terminal = await open_terminal()
     await terminal.run(command)
-    process = read_process(os.tcgetpgrp(terminal.pty.ptyproc.fd))
-    assert process is not None
+
+    async def begun() -> Process | None:
+        # Until it has become the command a fork of bash takes signals, and forgets them.
+        front = read_process(os.tcgetpgrp(terminal.pty.ptyproc.fd))
+        return front if front and front.comm != "bash" else None
+
+    process = await until(begun, command)
     outcome = await cull.apply(decision(terminal.name))
     assert outcome.ok, outcome.detail
 
