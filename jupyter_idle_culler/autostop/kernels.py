@@ -15,6 +15,7 @@ from .jupyter_api import ApiError, JupyterApi
 from .memory import Evidence, moved
 
 _HEARTBEATS, _LOOKS = 3, 5
+_MOST_PIECES = 500
 _RESTING = ("idle", "starting", "dead")
 
 
@@ -61,7 +62,30 @@ def heartbeats(api: JupyterApi, idle: Set[str], seen: Dict[str, Any]) -> Set[str
                 beats[k] = -_LOOKS  # somebody runs something right now
             beats[k] += latest[k]["last_activity"] != seen[k]["last_activity"]
         seen = latest
-    return {k for k in beats if beats[k] >= _HEARTBEATS}
+    beating = {k for k in beats if beats[k] >= _HEARTBEATS}
+    return beating - _asked(api, beating)
+
+
+def _asked(api: JupyterApi, beating: Set[str]) -> Set[str]:
+    """Return those on which a program runs short cells all the time, or that cannot be heard.
+
+    Between two looks such a cell is over; each is told to all that listen, in plain JSON.
+    """
+    ears = {k: api.listen(k) for k in beating}
+    time.sleep(_LOOKS if ears else 0)
+    found = set()
+    for k, ear in ears.items():
+        ear.setblocking(False)
+        said = b""
+        try:
+            for _ in range(_MOST_PIECES):
+                said += ear.recv(65536)
+        except OSError:  # that was all
+            pass
+        ear.close()
+        if b" 101 " not in said[:20] or b"execute_input" in said:
+            found.add(k)
+    return found
 
 
 def _documents(api: JupyterApi, kept: Dict[str, Any], paths: Dict[str, str]) -> Dict[str, Any]:

@@ -23,8 +23,10 @@ def read(argv: Optional[Sequence[str]]) -> argparse.Namespace:
         prog="autostop",
         description="Stop this machine when nothing works on it and nobody is there: one look, to"
         " be made again each minute by cron.",
+        add_help=False,
     )
     add = parser.add_argument
+    add("-h", "--help", action="store_true", help="print this, where all else is right, and end")
     add(
         "-t",
         "--time",
@@ -51,6 +53,9 @@ def read(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     options.time = options.time or math.inf
     if not (options.time > 0 and options.warning_minutes > 0 and options.every >= 0):
         parser.error("times must be positive numbers")
+    if options.help:
+        parser.print_help()
+        parser.exit()
     url = PLACES[options.environment]
     if options.port:
         url = url.replace("8443", options.port).replace("8888", options.port)

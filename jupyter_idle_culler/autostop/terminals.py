@@ -60,7 +60,9 @@ def observe(
     for path, members in ttys.items():
         front = sorted(p for p in members if p.pgrp == p.tpgid)
         viewers = {p.pid for p in front if _is(p, _VIEWERS)}
-        watching |= tree(viewers, machine.children)
+        # What screen holds, its children too, is on other terminals.
+        below = tree(viewers, machine.children)
+        watching |= {pid for pid in below if machine.processes[pid].tty_nr == members[0].tty_nr}
         job = _job(machine, [p for p in front if p.pid not in watching], path, bool(viewers))
         if job and (every_tty or machine.below & {p.pid for p in members}):
             found.append((f"{path}: {job}", None))

@@ -57,7 +57,7 @@ def render(script: str, values: Mapping[str, str], name: str) -> Rendered:
     if size.fits(whole.encode()):
         return Rendered(whole.encode(), shortened=False)
     if values.get("AUTOSTOP"):
-        whole = without_fetching(whole)
+        whole = without_indentation(without_comments(without_fetching(whole)))
     short = without_comments(whole).encode()
     return Rendered(size.checked(short, name), shortened=True)
 
@@ -81,15 +81,34 @@ def without_comments(script: str) -> str:
     return "\n".join([*kept, ""])
 
 
+def without_indentation(script: str) -> str:
+    """Return a script without the blanks that begin its lines, but for those in quoted text."""
+    kept, quote = [], ""
+    for line in script.split("\n"):
+        kept.append(line if quote else line.lstrip())
+        rest = iter(line)
+        for character in rest:
+            if character == "\\" and quote != "'":
+                next(rest, "")
+            elif quote:
+                quote = "" if character == quote else quote
+            elif character in "'\"":
+                quote = character
+    return "\n".join(kept)
+
+
 def without_fetching(script: str) -> str:
-    """Return a script without what only its online form runs."""
+    """Return a script without what only its online form runs, and parameters of that alone."""
     kept, online = [], False
     for line in script.split("\n"):
         online = online or line.strip() == ONLINE
         if not online:
             kept.append(line)
         online = online and line.strip() != END_ONLINE
-    return "\n".join(kept)
+    rest = "\n".join(kept)
+    names = [line.partition("=")[0] for line in kept if _LINE.fullmatch(line)]
+    unused = [name for name in names if not re.search(rf"\$\{{?{name}\b", rest)]
+    return "\n".join(line for line in kept if line.partition("=")[0] not in unused)
 
 
 def _block(lines: list[str]) -> range:

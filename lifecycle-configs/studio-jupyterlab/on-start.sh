@@ -110,16 +110,21 @@ wheel() {
   rm -rf "$new"
 }
 
+# Make $RUN the command of the autostop in the wheel.
+from_wheel() {
+  wheel || die 'no autostop'
+  RUN="/usr/bin/env PYTHONPATH=$WHL $PY -m jupyter_idle_culler.autostop"
+}
+
 # Make $RUN the command of autostop with the options $*.
 autostop() {
   PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
   RUN="$PY $LIB/autostop.py"
-  if [ "$AUTOSTOP" ]; then
+  if [ -z "$AUTOSTOP" ]; then
+    from_wheel
+  else
     put "$LIB/autostop.py" "$("$PY" -c 'import base64, lzma, sys
 print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
-  else
-    wheel || die 'no autostop'
-    RUN="/usr/bin/env PYTHONPATH=$WHL $PY -m jupyter_idle_culler.autostop"
   fi
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
   $RUN -h >/dev/null || die 'autostop fails'

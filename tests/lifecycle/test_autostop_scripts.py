@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+import build_autostop
+
 from ..old_pythons import beside
 from .scripts import AUTOSTOPS, Machine, Script, name_of, packed, recorder_wheel
-from .throwaway_root import can_be_made, wait_until
+from .throwaway_root import ROOT, can_be_made, wait_until
 
 pytestmark = pytest.mark.skipif(not can_be_made(), reason="needs root and overlayfs")
 CRON_FILE = "/etc/cron.d/jupyter-idle-culler"
@@ -152,7 +154,7 @@ def test_a_second_run_changes_nothing(
     changed = {
         path
         for path, what in (before.items() ^ machine.tree().items())
-        if not path.endswith(".log")
+        if not path.endswith((".log", "/stderr"))  # of autostop, which cron may run meanwhile
     }
     assert changed == set()
 
@@ -341,6 +343,29 @@ def test_parameters_that_autostop_refuses_set_nothing_up(machine: Machine, scrip
     else:
         assert "TIMEOUT_IN_MINS is soon" in log
         assert wait_until(machine.runs, "the loop")[0]["words"][3] == "7200"
+
+
+@pytest.mark.parametrize("seconds", ["-5", "nan", "1h", "''"])
+def test_a_time_that_is_none_is_said_by_the_real_autostop(machine: Machine, seconds: str) -> None:
+    """What each look would refuse is found out while it is set up, and then nothing is."""
+    script = AUTOSTOPS[0]
+    real = build_autostop.packed(ROOT, script.environment)
+    machine.start_cron()
+    machine.attach(script, AUTOSTOP=real, IDLE_TIME=seconds.strip("'"))
+    log = machine.settle(script)
+    assert "autostop fails: nothing will be stopped" in log
+    assert machine.read(CRON_FILE) == ""
+
+
+@pytest.mark.parametrize("every", ["0", "60s", "", "-60", "1.5"])
+def test_a_pause_that_is_none_becomes_a_minute(machine: Machine, every: str) -> None:
+    """Code Editor: said in the log, and it looks."""
+    script = next(s for s in AUTOSTOPS if "editor" in s.path and s.user != "root")
+    machine.attach(script, AUTOSTOP=packed(), CHECK_EVERY=every)
+    log = machine.settle(script)
+    assert f"CHECK_EVERY is {every}, which is no number of seconds: 60 it is" in log
+    (run,) = wait_until(machine.runs, "the loop")
+    assert run["words"][-2:] == ["--every", "60"]
 
 
 def test_classic_keeps_terminals_when_asked(machine: Machine) -> None:

@@ -184,6 +184,7 @@ def test_a_machine_on_which_things_work_is_kept(machine: AutostopMachine) -> Non
         in_terminal(machine, f"{job} disowned & disown\rexit"),
         in_terminal(machine, f"setsid {job} setsid\rexit"),
         in_terminal(machine, f"tmux new -d '{job} tmux'; echo $((40 + 2))", "42"),
+        in_terminal(machine, f"mkdir -m 700 screens; SCREENDIR=$PWD/screens screen {job} screen"),
         in_terminal(machine, "ssh-like(){ stty raw -isig; sleep 1004; }; ssh-like"),
     ]
     wanted = [
@@ -198,6 +199,7 @@ def test_a_machine_on_which_things_work_is_kept(machine: AutostopMachine) -> Non
         "work.py disowned",
         "work.py setsid",
         "work.py tmux",
+        "work.py screen",
         "time.sleep(1000)",
         "sleep 1001",
         "sleep 1002",

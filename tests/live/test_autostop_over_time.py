@@ -14,6 +14,7 @@ import pytest
 
 from .autostop_machine import IDLE, AutostopMachine
 from .harness import TOKEN, wait_until
+from .rows import again_and_again
 from .test_autostop import looks_until
 from .wall_clock import WallClock
 
@@ -110,3 +111,16 @@ def test_the_flags_of_the_well_known_script_do_what_they_did_there(
     assert said().endswith("keeps: started; last evidence: started")
     line = wait_until(lambda: line if "stops in " in (line := said()) else "", "a look", 30, 1)
     assert " of 1 h 0 min; last evidence: " in line
+
+
+def test_short_cells_of_a_program_are_no_heartbeat(machine: AutostopMachine) -> None:
+    """K6: who runs a short cell each second works, though each look finds the kernel idle."""
+    client = machine.kernel()
+    client.execute("n = 0")
+    with again_and_again(lambda: client.execute("n += 1"), 0.8):
+        machine.look("-c", "--dry-run")
+        until = time.monotonic() + IDLE + 15
+        while time.monotonic() < until:
+            verdict = machine.verdict("-c", "--dry-run")
+            assert verdict.startswith("keeps: "), verdict
+            assert f"kernel {client.id} " in verdict, verdict

@@ -297,6 +297,16 @@ def test_a_job_in_screen_holds_its_host(home: Home) -> None:
 
 
 @side_by_side
+def test_a_job_in_an_open_screen_holds_its_host(home: Home) -> None:
+    """P1, T3: whoever watches it, screen only shows what runs on a terminal of its own."""
+    screens = home.path / "screens"
+    screens.mkdir(mode=0o700)
+    with home.server() as server, typing_in(server) as terminal:
+        terminal.run(f"SCREENDIR={screens} screen {home.job}")
+        stays_up(server, HELD, "processes", "work.py")
+
+
+@side_by_side
 def test_a_loop_of_short_commands_holds_its_host(home: Home) -> None:
     """P1: no command of it lives long enough to be seen; their parent has reaped their time."""
     loop = "setsid sh -c 'while :; do seq 20000 > /dev/null; done' > /dev/null 2>&1 < /dev/null &"
