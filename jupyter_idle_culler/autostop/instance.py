@@ -47,15 +47,15 @@ def stop(me: Target, kept: Dict[str, Any], now: float) -> str:
         return f"{said}; looked at again in {again - now:.0f} s"
     verb = "Delete" if me.kind == "App" else "Stop"
     try:
-        said, pause, failures = _stop(me, verb), _COMES_SECONDS, 0
+        said, delay, failures = _stop(me, verb), _COMES_SECONDS, 0
     except Exception as error:  # whatever boto3 raises: told, and tried again
         failures += 1
-        pause = min(30.0 * 2**failures, _LONGEST_PAUSE_SECONDS)
+        delay = min(30.0 * 2**failures, _LONGEST_PAUSE_SECONDS)
         said = (
             f"UNHEALTHY, the stop failed: {error!r}; it needs a way to the SageMaker API, and"
             f" sagemaker:Describe{me.kind} and sagemaker:{verb}{me.kind} allowed on {me.arn}"
         )
-    kept["stop"] = failures, now + pause, said
+    kept["stop"] = failures, now + delay, said
     return said
 
 

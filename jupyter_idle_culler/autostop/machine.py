@@ -46,6 +46,7 @@ class Machine:
         self.processes = {p.pid: p for p in found if p}
         self.children = children_of(self.processes)
         self.server = self._serving(port)
+        self.young = boot_ticks() - _LEAST_SECONDS * TICKS_PER_SECOND
         users = [p.pid for p in self.processes.values() if p.uid == self.server.uid]
         self.below = tree([self.server.pid], self.children)
         self.ours = (tree(users, self.children) | self.below) - {1, self.server.pid, os.getpid()}

@@ -13,7 +13,7 @@ from typing import Any, Dict, List, Optional, Set, Tuple
 Evidence = List[Tuple[str, Optional[float]]]
 """What speaks against a stop, in words, and when it was (monotonic seconds; None: it is now)."""
 
-_GAP_SECONDS, _LONGEST_USUAL_SECONDS = 900.0, 3600.0
+_GAP_SECONDS, _LONGEST_USUAL_SECONDS = 900.0, 86400.0
 """What happened in so long a time without a look is not known, unless looks are always so rare."""
 _BOOT = "/proc/sys/kernel/random/boot_id"
 
@@ -49,9 +49,9 @@ def moved(kept: Dict[str, Any], what: str, seen: Dict[str, Any]) -> Set[str]:
 
 def missed(kept: Dict[str, Any], now: float) -> bool:
     """Tell whether no look was made for longer than is usual here; and remember this one."""
-    pause = now - kept.get("looked", now)
+    since = now - kept.get("looked", now)
     kept["looked"] = now
-    if pause <= max(_GAP_SECONDS, 1.5 * kept.get("pause", 0)):
+    if since <= max(_GAP_SECONDS, 1.5 * kept.get("usual", 0)):
         return False
-    kept["pause"] = min(pause, _LONGEST_USUAL_SECONDS)
+    kept["usual"] = min(since, _LONGEST_USUAL_SECONDS)
     return True

@@ -19,8 +19,8 @@ from .memory import Evidence, moved
 _STEP_SECONDS = 8
 """A terminal's time of access moves in such steps (tty_update_time in Linux)."""
 _VIEWERS = (
-    "less more man top htop btop atop glances nvtop nvitop watch vmstat iostat tmux screen zellij"
-    " journalctl tail:f nvidia-smi:l nvidia-smi:dmon gpustat:i dmesg:w"
+    "less more pager man top htop btop atop glances nvtop nvitop watch vmstat iostat tmux screen"
+    " zellij journalctl tail:f nvidia-smi:l nvidia-smi:dmon gpustat:i dmesg:w"
     " docker:logs docker:stats kubectl:logs"
 )
 _PROMPTS = (
@@ -60,9 +60,10 @@ def observe(
     for path, members in ttys.items():
         front = sorted(p for p in members if p.pgrp == p.tpgid)
         viewers = {p.pid for p in front if _is(p, _VIEWERS)}
-        # What screen holds, its children too, is on other terminals.
-        below = tree(viewers, machine.children)
-        watching |= {pid for pid in below if machine.processes[pid].tty_nr == members[0].tty_nr}
+        watching |= viewers
+        for p in front:  # as watch does; what a pager was told to run goes on for longer
+            if p.start_ticks > machine.young and p.pid in tree(viewers, machine.children):
+                watching.add(p.pid)
         job = _job(machine, [p for p in front if p.pid not in watching], path, bool(viewers))
         if job and (every_tty or machine.below & {p.pid for p in members}):
             found.append((f"{path}: {job}", None))
@@ -105,8 +106,7 @@ def _is(process: Process, names: str) -> bool:
 def _rests(machine: Machine, process: Process, front: List[Process], mode: int) -> bool:
     """Tell whether a process of the foreground surely waits for a person.
 
-    A program that takes single keys but leaves Ctrl-C to the terminal has a person in front. One
-    that takes Ctrl-C too may be the near end of a remote job: there only a name tells.
+    One that takes Ctrl-C itself may be the near end of a remote job: there only a name tells.
     """
     children = machine.children.get(process.pid, set())
     if _is(process, _WRAPPERS):
@@ -114,15 +114,13 @@ def _rests(machine: Machine, process: Process, front: List[Process], mode: int) 
         below = tree(children, machine.children)
         ttys = {machine.processes[pid].tty_nr for pid in below} - {process.tty_nr}
         return not children or bool(ttys or below & {p.pid for p in front})
+    if mode & (termios.ICANON | termios.ISIG) and _waits_for(process) == "tty":
+        return True
     if mode & termios.ICANON:
-        return _waits_for(process) == "tty"
+        return False
     words = command_line(process.pid)[1:]
     script = any(word[:1] != "-" or word in ("-c", "-m", "-e") for word in words)
-    return (
-        bool(mode & termios.ISIG)
-        or _is(process, _PROMPTS)
-        or (not script and _is(process, _PROMPTS_WITHOUT_SCRIPT))
-    )
+    return _is(process, _PROMPTS) or (not script and _is(process, _PROMPTS_WITHOUT_SCRIPT))
 
 
 def _waits_for(process: Process) -> str:

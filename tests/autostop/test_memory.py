@@ -24,13 +24,13 @@ def test_a_pause_longer_than_any_look_is_a_gap() -> None:
     assert looks(60, 60, 900, 901, 60, 7200) == [False, False, False, True, False, True]
 
 
-@pytest.mark.parametrize("every", [1200, 1800, 3600])
+@pytest.mark.parametrize("every", [1200, 3600, 3 * 3600, 86400])
 def test_looks_that_are_always_rare_miss_nothing(every: float) -> None:
-    """By cron each 20 minutes, 30 minutes, hour: but for the first nothing is a gap."""
+    """By cron each 20 minutes, each hour, once a day: but for the first nothing is a gap."""
     assert looks(*[every] * 4) == [True, False, False, False]
     assert looks(every, 10, every, every * 1.6, every) == [True, False, False, True, False]
 
 
-def test_what_is_usual_is_an_hour_at_most() -> None:
-    """Once a machine stood still for a day the next two hours are a gap again."""
-    assert looks(86400, 60, 7200) == [True, False, True]
+def test_what_is_usual_is_a_day_at_most() -> None:
+    """However long a machine once stood still, two days are a gap again."""
+    assert looks(10 * 86400, 60, 2 * 86400) == [True, False, True]

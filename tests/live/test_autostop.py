@@ -185,8 +185,11 @@ def test_a_machine_on_which_things_work_is_kept(machine: AutostopMachine) -> Non
         in_terminal(machine, f"setsid {job} setsid\rexit"),
         in_terminal(machine, f"tmux new -d '{job} tmux'; echo $((40 + 2))", "42"),
         in_terminal(machine, f"mkdir -m 700 screens; SCREENDIR=$PWD/screens screen {job} screen"),
+        in_terminal(machine, "stty -icanon -echo; sleep 1005"),
+        (pager := in_terminal(machine, "less /etc/services", "tcp")),
         in_terminal(machine, "ssh-like(){ stty raw -isig; sleep 1004; }; ssh-like"),
     ]
+    pager.run(f"!{job} pager")
     wanted = [
         f"kernel {silent.id} is busy",
         f"kernel {prints.id} is busy",
@@ -206,11 +209,13 @@ def test_a_machine_on_which_things_work_is_kept(machine: AutostopMachine) -> Non
         "loop.sh",
         "sleep 1003",
         "sleep 1004",
+        "sleep 1005",
+        "work.py\\ pager",
     ]
     machine.look("-c", "--dry-run")
     with again_and_again(drain(tabs), 0.2):
-        until = time.monotonic() + IDLE + WARNING + 5
-        time.sleep(3)
+        time.sleep(10)  # what a pager has only just started may be its own
+        until = time.monotonic() + IDLE + WARNING + 2
         while time.monotonic() < until:
             shown = machine.look("-c", "--dry-run")
             active = [line for line in shown.splitlines() if line.startswith("now")]
