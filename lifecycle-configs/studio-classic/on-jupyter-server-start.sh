@@ -163,6 +163,8 @@ timeout_in_seconds() {
 
 work() {
   trap 'say "failed at line $LINENO"' ERR
+  # Python would take a json.py in the home for its own.
+  cd /
   local keep=()
   [ "$KEEP_TERMINALS" != yes ] || keep=(--keep-terminals)
   timeout_in_seconds

@@ -142,7 +142,7 @@ schedule() {
   [ $minutes -gt 1 ] && [ $minutes -lt 60 ] && minutes="*/$minutes" || minutes='*'
   if [ -d /etc/cron.d ] && grep -qsxE 'crond?' /proc/[0-9]*/comm &&
     as_root /bin/bash -c "umask 022; $(declare -f put); put \"\$@\"" put /etc/cron.d/$NAME "MAILTO=\"\"
-$minutes * * * * $(id -un) $RUN >/dev/null 2>$STATE/stderr"; then
+$minutes * * * * $(id -un) cd / && $RUN >/dev/null 2>$STATE/stderr"; then
     say 'set up: cron'
   else
     loop "$1"
@@ -169,6 +169,8 @@ places() {
 
 work() {
   trap 'say "failed at line $LINENO"' ERR
+  # Python would take a json.py in the home for its own.
+  cd /
   autostop --environment studio-code-editor --time "$IDLE_TIME" -c
   if [[ ! $CHECK_EVERY =~ ^[1-9][0-9]{0,4}$ ]]; then
     say "CHECK_EVERY is $CHECK_EVERY, which is no number of seconds: 60 it is"

@@ -140,7 +140,7 @@ schedule() {
   [ $minutes -gt 1 ] && [ $minutes -lt 60 ] && minutes="*/$minutes" || minutes='*'
   if [ -d /etc/cron.d ] && grep -qsxE 'crond?' /proc/[0-9]*/comm &&
     as_root /bin/bash -c "umask 022; $(declare -f put); put \"\$@\"" put /etc/cron.d/$NAME "MAILTO=\"\"
-$minutes * * * * $(id -un) $RUN >/dev/null 2>$STATE/stderr"; then
+$minutes * * * * $(id -un) cd / && $RUN >/dev/null 2>$STATE/stderr"; then
     say 'set up: cron'
   else
     loop "$1"
@@ -272,6 +272,8 @@ restart() {
 
 work() {
   trap 'say "failed at line $LINENO"' ERR
+  # Python would take a json.py in the home for its own.
+  cd /
   local why
   timeout_in_seconds
   if ! why=$(too_old); then

@@ -54,12 +54,33 @@ def test_where_cron_runs_one_file_of_our_own_tells_it(machine: Machine, script: 
     assert text.endswith("\n")
     assert [path.name for path in place.parent.iterdir()] == ["jupyter-idle-culler"]
     user = "root" if "instance" in script.path else script.user
-    assert text.splitlines()[1].startswith(f"* * * * * {user} /")
+    start = "" if "instance" in script.path else "cd / && "
+    assert text.splitlines()[1].startswith(f"* * * * * {user} {start}/")
     assert machine.read("/var/spool/cron/crontabs/ec2-user") == before
     # What cron would run does run, by the user that it names.
     command = text.splitlines()[1].split(" ", 6)[6]
     machine.shell(command, user=user)
     (run,) = machine.runs()
+    assert run["words"][:5] == expected_words(script)
+
+
+@pytest.mark.parametrize("cron", [True, False], ids=["cron", "background"])
+def test_a_file_of_the_user_is_no_module_of_python(
+    machine: Machine, tmp_path: Path, cron: bool
+) -> None:
+    """Out of the wheel, in a home that holds a ``json.py`` of the user's."""
+    machine.index(recorder_wheel(tmp_path))
+    script = next(s for s in WITH_CRON if s.user == "sagemaker-user")
+    machine.write("/home/sagemaker-user/json.py", "raise SystemExit\n", user=script.user)
+    machine.write("/tmp/lifecycle/script.sh", script.text, 0o755, script.user)
+    if cron:
+        machine.start_cron()
+    machine.shell("cd; exec bash /tmp/lifecycle/script.sh", user=script.user)
+    machine.settle(script)
+    if cron:
+        command = machine.read(CRON_FILE).splitlines()[1].split(" ", 6)[6]
+        machine.shell(f"cd; {command}", user=script.user)
+    (run,) = wait_until(machine.runs, "a run")
     assert run["words"][:5] == expected_words(script)
 
 
