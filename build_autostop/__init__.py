@@ -7,11 +7,11 @@ rest is minified and compressed. Run by the build (see hatch_build.py); by hand:
 
 from __future__ import annotations
 
-import base64
 import lzma
 from pathlib import Path
 
 from .collecting import Bundle
+from .lettering import written
 from .shortening import terse
 
 PACKAGE = "jupyter_idle_culler"
@@ -55,7 +55,7 @@ def source(root: Path, environment: str) -> str:
 
 
 def packed(root: Path, environment: str) -> str:
-    """Return it minified, compressed (lzma) and written in the letters of base64.b85encode."""
+    """Return it minified, compressed (lzma) and written in letters."""
     import python_minifier
 
     small = python_minifier.minify(
@@ -70,7 +70,7 @@ def packed(root: Path, environment: str) -> str:
         (_compressed(_GUARD + small, lc, lp, pb) for lc in (2, 3, 4) for lp in (0,) for pb in (0,)),
         key=len,
     )
-    return base64.b85encode(best).decode()
+    return written(best)
 
 
 def write(root: Path) -> dict[str, int]:

@@ -20,6 +20,7 @@ def terse(text: str) -> str:
     module = ast.parse(text)
     _put_in_place(module)
     _fix_order_of_parameters(module)
+    _number_members(module)
     foreign = _foreign(module)
     ours = {name for name in _own(module) if name not in foreign and not name.startswith("__")}
     uses: collections.Counter[str] = collections.Counter()
@@ -114,6 +115,19 @@ def _is_option(call: ast.Call) -> bool:
 
 def _is_for_aws(function: ast.FunctionDef) -> bool:
     return any(isinstance(n, ast.Import) and n.names[0].name == "boto3" for n in function.body)
+
+
+def _number_members(module: ast.Module) -> None:
+    """Make the values of enums numbers, where nobody asks for a value."""
+    if any(isinstance(node, ast.Attribute) and node.attr == "value" for node in ast.walk(module)):
+        return
+    for node in module.body:
+        if isinstance(node, ast.ClassDef) and [ast.unparse(base) for base in node.bases] == [
+            "Enum"
+        ]:
+            for number, one in enumerate(node.body):
+                if isinstance(one, ast.Assign) and isinstance(one.value, ast.Constant):
+                    one.value = ast.Constant(number)
 
 
 def _fix_order_of_parameters(module: ast.Module) -> None:

@@ -45,7 +45,7 @@ def read(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     add("--explain", action="store_true", help="print all that was seen")
     add("--skip-terminals", action="store_true", help="jobs and input in terminals do not count")
     add("--keep-terminals", action="store_true", help="Studio Classic: leave terminals alone")
-    home = os.path.expanduser("~/.local/share") if os.getuid() else "/var/lib"
+    home = os.path.expanduser("~/.local/share") if os.getuid() else "/run"
     add("--state-file", default=home + "/jupyter-idle-culler/autostop.json")
     add("--log-file", help="one line a look, at most 1 MiB and one older file")
     add("--every", type=float, default=0, help="look again each so many seconds, for ever")

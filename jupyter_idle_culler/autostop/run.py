@@ -6,6 +6,7 @@ import argparse
 import fcntl
 import importlib.util
 import os
+import signal
 import sys
 import time
 from typing import Any, Dict, Optional, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Dict, Optional, Sequence
 from . import memory, options
 
 _LOG_BYTES = 1 << 20
+_LONGEST_LOOK_SECONDS = 300
 _INTERPRETERS = (
     "/home/ec2-user/anaconda3/envs/JupyterSystemEnv/bin/python3",
     "/opt/conda/bin/python3",
@@ -24,7 +26,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run autostop; return the exit status: 0 whatever it finds."""
     asked = options.read(argv)
     _find_boto3()
+    signal.signal(signal.SIGALRM, _cut_short)
     while True:
+        signal.alarm(_LONGEST_LOOK_SECONDS)
         try:
             os.makedirs(os.path.dirname(asked.state_file) or ".", exist_ok=True)
             with open(asked.state_file + ".lock", "w", encoding="ascii") as lock:
@@ -35,9 +39,15 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         except OSError as error:
             line = f"UNHEALTHY, nothing is stopped: no state can be kept: {error}"
         _say(asked, line)
+        signal.alarm(0)
         if not asked.every:
             return 0
         time.sleep(asked.every)
+
+
+def _cut_short(*_: Any) -> None:
+    """End a look that a server, or a file system, holds up; the next one may fare better."""
+    raise TimeoutError("it took too long")
 
 
 def _run(asked: argparse.Namespace) -> str:

@@ -9,7 +9,7 @@ from ..errors import IdleCullerError
 
 _PACKAGE = Path(__file__).parent
 PAYLOADS = _PACKAGE / "payloads"
-"""Made by the build: the packed autostop of each environment, one line of base85."""
+"""Made by the build: the packed autostop of each environment, one line of text."""
 
 
 class LifecycleError(IdleCullerError):

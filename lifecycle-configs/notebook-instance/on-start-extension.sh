@@ -27,7 +27,7 @@ umask 022
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/bin
 NAME=jupyter-idle-culler
 LIB=/usr/local/lib/$NAME
-STATE=/var/lib/$NAME
+STATE=/run/$NAME
 LOG=/var/log/$NAME.log
 ENV=/home/ec2-user/anaconda3/envs/JupyterSystemEnv
 CRON_SCHEDULE='* * * * *'
@@ -124,11 +124,13 @@ from_wheel() {
 autostop() {
   PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
   RUN="$PY $LIB/autostop.py"
-  if [ -z "$AUTOSTOP" ]; then
-    from_wheel
+  if [ "$AUTOSTOP" ]; then
+    put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
+n = 0
+for c in sys.argv[1]: n = n * 93 + ord(c) - 33 - (c > "&")
+print(lzma.decompress(n.to_bytes(9999, "big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
   else
-    put "$LIB/autostop.py" "$("$PY" -c 'import base64, lzma, sys
-print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
+    from_wheel
   fi
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
   $RUN -h >/dev/null || die 'autostop fails'
@@ -280,15 +282,12 @@ work() {
 main() {
   trap 'exit 0' EXIT
   [ $EUID = 0 ] || exec sudo -n /bin/bash "$0"
-  mkdir -p $LIB $STATE
+  mkdir -p $LIB $STATE || die "$LIB cannot be made"
   exec 9>$LIB/lock
   flock -n 9 || { say 'at it already' && exit; }
   set -m
   work </dev/null >>$LOG 2>&1 &
-  for _ in {1..15}; do
-    kill -0 $! 2>/dev/null || break
-    sleep .1
-  done
+  timeout 1.5 tail -s.1 --pid=$! -f /dev/null || :
   tail -n 1 $LOG
 }
 

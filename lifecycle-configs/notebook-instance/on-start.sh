@@ -31,7 +31,7 @@ umask 022
 export PATH=/usr/local/bin:/usr/sbin:/usr/bin:/bin
 NAME=jupyter-idle-culler
 LIB=/usr/local/lib/$NAME
-STATE=/var/lib/$NAME
+STATE=/run/$NAME
 LOG=/var/log/$NAME.log
 
 say() {
@@ -128,11 +128,13 @@ from_wheel() {
 autostop() {
   PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
   RUN="$PY $LIB/autostop.py"
-  if [ -z "$AUTOSTOP" ]; then
-    from_wheel
+  if [ "$AUTOSTOP" ]; then
+    put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
+n = 0
+for c in sys.argv[1]: n = n * 93 + ord(c) - 33 - (c > "&")
+print(lzma.decompress(n.to_bytes(9999, "big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
   else
-    put "$LIB/autostop.py" "$("$PY" -c 'import base64, lzma, sys
-print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
+    from_wheel
   fi
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
   $RUN -h >/dev/null || die 'autostop fails'
@@ -170,6 +172,7 @@ WantedBy=timers.target" &&
 
 work() {
   trap 'say "failed at line $LINENO"' ERR
+  [[ $CRON_SCHEDULE =~ ^[0-9*]([^\ %]*\ +[^\ %]+){4}$ ]] || die "CRON_SCHEDULE is $CRON_SCHEDULE"
   [ "$IGNORE_CONNECTIONS" != yes ] || IDLE_TIME+=' -c'
   autostop --environment notebook-instance --time "$IDLE_TIME"
   schedule
@@ -178,15 +181,12 @@ work() {
 main() {
   trap 'exit 0' EXIT
   [ $EUID = 0 ] || exec sudo -n /bin/bash "$0"
-  mkdir -p $LIB $STATE
+  mkdir -p $LIB $STATE || die "$LIB cannot be made"
   exec 9>$LIB/lock
   flock -n 9 || { say 'at it already' && exit; }
   set -m
   work </dev/null >>$LOG 2>&1 &
-  for _ in {1..60}; do
-    kill -0 $! 2>/dev/null || break
-    sleep .1
-  done
+  timeout 6 tail -s.1 --pid=$! -f /dev/null || :
   tail -n 1 $LOG
 }
 

@@ -123,11 +123,13 @@ from_wheel() {
 autostop() {
   PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
   RUN="$PY $LIB/autostop.py"
-  if [ -z "$AUTOSTOP" ]; then
-    from_wheel
+  if [ "$AUTOSTOP" ]; then
+    put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
+n = 0
+for c in sys.argv[1]: n = n * 93 + ord(c) - 33 - (c > "&")
+print(lzma.decompress(n.to_bytes(9999, "big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
   else
-    put "$LIB/autostop.py" "$("$PY" -c 'import base64, lzma, sys
-print(lzma.decompress(base64.b85decode(sys.argv[1])).decode())' "$AUTOSTOP")"
+    from_wheel
   fi
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
   $RUN -h >/dev/null || die 'autostop fails'
@@ -140,14 +142,13 @@ loop() {
   say 'set up: background'
 }
 
-# Choose where things lie: the home, or where that cannot be written a folder in /tmp.
+# Choose where things lie: the home, and for what need not outlive the app, or where the home cannot
+# be written, a folder in /tmp. (A home that is full must not keep autostop from looking.)
 places() {
+  STATE=/tmp/$NAME-$EUID
+  mkdir -m 700 "$STATE" 2>/dev/null || [ -O "$STATE" ] || die "$STATE is not this user's"
   LIB=${HOME:-/home/$(id -un)}/.local/share/$NAME
-  if ! mkdir -p "$LIB" 2>/dev/null || [ ! -w "$LIB" ]; then
-    LIB=/tmp/$NAME-$EUID
-    mkdir -m 700 "$LIB" 2>/dev/null || [ -O "$LIB" ] || die "$LIB is not this user's"
-  fi
-  STATE=$LIB
+  if ! mkdir -p "$LIB" 2>/dev/null || [ ! -w "$LIB" ]; then LIB=$STATE; fi
   LOG=$LIB/autostop.log
 }
 
@@ -179,10 +180,7 @@ main() {
   flock -n 9 || { say 'at it already' && exit; }
   set -m
   work </dev/null >>"$LOG" 2>&1 &
-  for _ in {1..60}; do
-    kill -0 $! 2>/dev/null || break
-    sleep .1
-  done
+  timeout 6 tail -s.1 --pid=$! -f /dev/null || :
   tail -n 1 "$LOG"
 }
 

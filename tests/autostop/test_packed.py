@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import lzma
+import re
 import subprocess
 import sys
 import types
@@ -19,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import build_autostop
+from build_autostop.lettering import CannotBeWritten, unpacked, written
 from jupyter_idle_culler.core.decision import decide
 from jupyter_idle_culler.core.model import (
     EVERYTHING,
@@ -129,7 +129,7 @@ def test_the_packed_file_is_the_program(environment: str, tmp_path: Path) -> Non
     """What a script unpacks runs by itself, and takes autostop's flags."""
     path = tmp_path / "autostop.py"
     packed = build_autostop.packed(ROOT, environment)
-    path.write_bytes(lzma.decompress(base64.b85decode(packed)))
+    path.write_text(unpacked(packed))
     command = [sys.executable, "-I", str(path), "-h"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -137,6 +137,24 @@ def test_the_packed_file_is_the_program(environment: str, tmp_path: Path) -> Non
         assert flag in done.stdout
     for flag in ("--explain", "--skip-terminals", "--state-file", "--environment"):
         assert flag in done.stdout
+
+
+@given(st.binary(min_size=1, max_size=300).filter(lambda data: data[0] > 0))
+def test_what_is_written_in_letters_is_read_as_it_was(data: bytes) -> None:
+    """One line of what can be seen, without a quote; and read by the line that scripts have."""
+    text = written(data)
+    assert re.fullmatch(r"[!-&(-~]+", text)
+    number = 0
+    for letter in text:
+        number = number * 93 + ord(letter) - 33 - (letter > "&")
+    assert number.to_bytes(9999, "big").lstrip(b"\0") == data
+
+
+@pytest.mark.parametrize("data", [b"", b"\0a", b"a" * 10_000])
+def test_what_the_letters_would_lose_is_refused(data: bytes) -> None:
+    """A number keeps no zeros in front."""
+    with pytest.raises(CannotBeWritten):
+        written(data)
 
 
 def test_it_needs_no_newer_python_than_3_8() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from build_autostop.lettering import LETTERS
 from jupyter_idle_culler.cli.commands import main
 from jupyter_idle_culler.lifecycle import scripts
 
@@ -18,18 +19,15 @@ from ..aws.stand_in import REGION
 Run = Callable[..., tuple[int, str, str]]
 PACKED_BYTES = {"notebook-instance": 9600}
 """So large the packed autostop is, about; 8,000 where it is not named."""
-_B85 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
 
 
 @functools.cache
 def packed(name: str) -> str:
     """Return text as the build packs autostop in, of its size; each character of it occurs."""
     length = PACKED_BYTES.get(name, 8000)
-    return (
-        _B85
-        + "<<EOF"
-        + "".join(_B85[ord(os.urandom(1)) % 85] for _ in range(length - len(_B85) - 5))
-    )
+    begin = LETTERS + "<<EOF"
+    rest = os.urandom(length - len(begin))
+    return begin + "".join(LETTERS[byte % len(LETTERS)] for byte in rest)
 
 
 @pytest.fixture

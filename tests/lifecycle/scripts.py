@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import lzma
 import re
@@ -13,6 +12,8 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from build_autostop.lettering import written
 
 from .throwaway_root import LIFECYCLE, NOTEBOOK_ENV, STUDIO_ENV, ThrowawayRoot
 
@@ -106,7 +107,7 @@ def name_of(script: Script) -> str:
 
 def packed(source: str = RECORDER) -> str:
     """Return Python source as the scripts inline it."""
-    return base64.b85encode(lzma.compress(source.encode())).decode()
+    return written(lzma.compress(source.encode()))
 
 
 def recorder_wheel(folder: Path) -> Path:
@@ -185,6 +186,13 @@ class Machine(ThrowawayRoot):
     def runs(self) -> list[dict[str, Any]]:
         """Return what the recording autostop was called with, run by run."""
         return [json.loads(line) for line in self.read(RUNS).splitlines()]
+
+    def stderr(self, script: Script) -> str:
+        """Return what autostop itself complained of last."""
+        place = "/run/jupyter-idle-culler"
+        if script.jupyter == STUDIO_ENV:
+            place = f"/tmp/jupyter-idle-culler-{self.shell(f'id -u {script.user}').strip()}"
+        return self.read(f"{place}/stderr")
 
     def restarts(self) -> list[str]:
         """Return the restarts of the Jupyter server that were asked for."""

@@ -93,7 +93,7 @@ def test_a_real_cron_fires_the_file(machine: Machine, pair: tuple[int, int]) -> 
     (run,) = wait_until(machine.runs, "a run by cron", 130)[:1]
     assert run["words"][:5] == expected_words(script)
     assert run["uid"] == 0
-    assert machine.read("/var/lib/jupyter-idle-culler/stderr") == ""
+    assert machine.stderr(script) == ""
 
 
 def test_cron_fires_what_a_user_of_a_space_set_up(machine: Machine) -> None:
@@ -104,7 +104,7 @@ def test_cron_fires_what_a_user_of_a_space_set_up(machine: Machine) -> None:
     (run,) = wait_until(machine.runs, "a run by cron", 130)[:1]
     assert run["words"][:5] == expected_words(script)
     assert run["uid"] != 0
-    assert machine.read(f"{script.folder}/stderr") == ""
+    assert machine.stderr(script) == ""
 
 
 @pytest.mark.parametrize("script", [s for s in AUTOSTOPS if "instance" in s.path], ids=name_of)
@@ -175,7 +175,7 @@ def test_a_second_run_changes_nothing(
     changed = {
         path
         for path, what in (before.items() ^ machine.tree().items())
-        if not path.endswith((".log", "/stderr"))  # of autostop, which cron may run meanwhile
+        if not path.endswith(".log")
     }
     assert changed == set()
 
@@ -387,6 +387,43 @@ def test_a_pause_that_is_none_becomes_a_minute(machine: Machine, every: str) -> 
     assert f"CHECK_EVERY is {every}, which is no number of seconds: 60 it is" in log
     (run,) = wait_until(machine.runs, "the loop")
     assert run["words"][-2:] == ["--every", "60"]
+
+
+@pytest.mark.parametrize("schedule", ["hello", "* * * *", "*/5 * * * % *", "@reboot", ""])
+def test_a_schedule_that_cron_would_not_heed_is_said(machine: Machine, schedule: str) -> None:
+    """Instead of a file that is never looked at; what is one is taken."""
+    machine.start_cron()
+    machine.attach(AUTOSTOPS[0], AUTOSTOP=packed(), CRON_SCHEDULE=schedule)
+    log = machine.settle(AUTOSTOPS[0])
+    assert f"CRON_SCHEDULE is {schedule}: nothing will be stopped" in log
+    assert machine.read(CRON_FILE) == ""
+    machine.attach(AUTOSTOPS[0], AUTOSTOP=packed(), CRON_SCHEDULE="0-59/5 8-18 * jan mon,fri")
+    assert "\n0-59/5 8-18 * jan mon,fri root /" in machine.read(CRON_FILE)
+
+
+@pytest.mark.parametrize("script", BY_ITS_USER[1:], ids=name_of)
+def test_a_disk_that_is_full_keeps_no_look_away(machine: Machine, script: Script) -> None:
+    """What is full is where logs and homes lie; what a look must remember lies elsewhere."""
+    machine.attach(script, AUTOSTOP=build_autostop.packed(ROOT, script.environment))
+    wait_until(lambda: "set up" in machine.read(script.log), "the end of the script")
+    folder = str(Path(script.log).parent)
+    command = next(
+        line.split("--every")[0]
+        for line in machine.shell("ps -ww -eo args").splitlines()
+        if "--every" in line and "autostop" in line
+    )
+    user = "root" if "instance" in script.path else script.user
+    for pid in machine.processes("--every"):
+        machine.shell(f"kill {pid}", user=user)
+    machine.shell(
+        f"cp -a {folder} /var/tmp/kept; mount -t tmpfs -o size=200k full {folder};"
+        f" cp -a /var/tmp/kept/. {folder}; chown {user} {folder};"
+        f" cat /dev/zero >{folder}/full; true"
+    )
+    said = machine.run("bash", "-c", f"{command} --explain", user=user)
+    assert said.returncode == 0
+    assert "no state can be kept" not in said.stdout
+    assert " keeps: " in said.stdout or " unknown, so nothing is ended" in said.stdout, said.stdout
 
 
 def test_classic_keeps_terminals_when_asked(machine: Machine) -> None:

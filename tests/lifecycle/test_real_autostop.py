@@ -69,8 +69,7 @@ def test_it_unpacks_and_looks(machine: Machine, script: Script) -> None:
         assert look.startswith("unknown, so nothing is ended: ")
     else:
         assert look == "keeps: started; last evidence: started"
-    folder = "/var/lib/jupyter-idle-culler" if "instance" in script.path else script.folder
-    assert machine.read(f"{folder}/stderr") == ""
+    assert machine.stderr(script) == ""
 
 
 def test_an_idle_instance_ends_at_sagemaker_by_cron_alone(machine: Machine) -> None:
@@ -123,4 +122,4 @@ def test_an_idle_instance_ends_at_sagemaker_by_cron_alone(machine: Machine) -> N
     ) == 1
     time.sleep(65)  # and the next look does not ask again
     assert stops() == [[{"NotebookInstanceName": "My-Notebook"}, ""]]
-    assert machine.read("/var/lib/jupyter-idle-culler/stderr") == ""
+    assert machine.stderr(script) == ""

@@ -16,9 +16,6 @@ SCRIPTS = sorted(LIFECYCLE.glob("*/*.sh"))
 MOST_BYTES = 12_288
 """Of a script: 16,384 characters of base64 is what SageMaker takes."""
 
-BARE_MOST_BYTES = 2_600
-"""Of the notebook instance's shell; the packed autostop takes the rest."""
-
 EVERYWHERE = ("VERSION", "WHEEL", "WHEEL_SHA256", "INDEX_URL", "AUTOSTOP")
 OWN = {
     "notebook-instance/on-start.sh": ("IDLE_TIME", "CRON_SCHEDULE", "IGNORE_CONNECTIONS"),
@@ -70,10 +67,8 @@ def test_its_parameters_are_those_that_render_knows(path: Path) -> None:
 
 @every_script
 def test_it_fits_into_a_lifecycle_configuration(path: Path) -> None:
-    """As it lies here, comments and all; and the notebook instance's leaves room for autostop."""
+    """As it lies here, comments and all; test_render looks at all the other forms."""
     assert len(path.read_bytes()) <= MOST_BYTES
-    if path == LIFECYCLE / "notebook-instance/on-start.sh":
-        assert len(bare(path.read_text()).encode()) < BARE_MOST_BYTES
 
 
 @every_script

@@ -6,10 +6,8 @@ had: they share their state, and must agree.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import itertools
-import lzma
 import shutil
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from typing import Any
 import psutil
 
 import build_autostop
+from build_autostop.lettering import unpacked
 
 from ..old_pythons import beside
 from .harness import TOKEN, Kernel, LiveServer, Terminal
@@ -44,9 +43,9 @@ def oldest_python() -> str:
 @lru_cache
 def packed_file(environment: str, folder: Path) -> Path:
     """Write autostop as an offline script unpacks it; return its path."""
-    text = lzma.decompress(base64.b85decode(build_autostop.packed(ROOT, environment)))
+    text = unpacked(build_autostop.packed(ROOT, environment))
     path = folder / "autostop.py"
-    path.write_bytes(text)
+    path.write_text(text)
     return path
 
 
