@@ -40,6 +40,9 @@ class Server:
                 "JUPYTER_CONFIG_DIR": str(self.config_dir),
                 "JUPYTER_DATA_DIR": str(self.home / "data"),
                 "JUPYTER_RUNTIME_DIR": str(self.home / "runtime"),
+                # The server's own handler of SIGTERM logs; amid a line that is being written this
+                # fails where stderr has a buffer, and the server runs on.
+                "PYTHONUNBUFFERED": "1",
                 **environment,
             },
             stdin=subprocess.DEVNULL,
