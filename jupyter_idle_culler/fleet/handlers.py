@@ -1,0 +1,34 @@
+"""What AWS Lambda calls: parameters from the event, the answer a report.
+
+If anything failed, the batch is finished first and the invocation then fails, so that Lambda shows
+it. A bad event changes nothing, and the error names the field.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from typing import Any
+
+from .deadline import Deadline
+from .report import Report
+
+_LOG = logging.getLogger(__name__)
+
+
+def schedule_handler(event: Any, context: Any = None) -> dict[str, Any]:
+    """Start and stop notebook instances. Raises: EventError, FleetFailed."""
+    from .schedule_run import run
+
+    return _answered(lambda: run(event, os.environ, Deadline.of_lambda(context)))
+
+
+def _answered(run: Callable[[], Report]) -> dict[str, Any]:
+    report = run()
+    answer = report.to_json()
+    # Print would do in Lambda; the log's level and time come with this.
+    _LOG.warning("%s", json.dumps(answer)[:200_000])
+    report.raise_if_failed()
+    return answer

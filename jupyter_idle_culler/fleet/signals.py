@@ -1,0 +1,55 @@
+"""What the culler on an instance says of itself, from outside: a tag that it keeps fresh.
+
+The tag's value is a time and a word: ``2026-11-24T20:55:00Z working`` or
+``2026-11-24T20:55:00Z idle 12`` (minutes). `aws.sign_of_life` writes it, where that is switched on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+
+SIGN_TAG = "idle-culler:sign-of-life"
+MAX_AGE_MINUTES = 45.0
+"""A sign that is older says nothing: three times the pause between two that are written."""
+QUIET_MINUTES = 10.0
+_VALUE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (working|idle)(?: (\d{1,7}))?")
+WORKING, IDLE, SILENT = "working", "idle", "unknown"
+
+
+@dataclass(frozen=True)
+class Signal:
+    """What is known: ``working``, ``idle`` or ``unknown``, with a text for the report."""
+
+    verdict: str
+    reason: str
+
+
+def read_signal(
+    tags: Mapping[str, str],
+    now: datetime,
+    max_age_minutes: float = MAX_AGE_MINUTES,
+    quiet_minutes: float = QUIET_MINUTES,
+) -> Signal:
+    """Say what the sign in these tags means now. Idle counts from ``quiet_minutes`` on."""
+    value = tags.get(SIGN_TAG)
+    if value is None:
+        return Signal(SILENT, "unknown: its culler gives no sign of life")
+    found = _VALUE.fullmatch(value.strip())
+    if found is None:
+        return Signal(SILENT, "unknown: its sign of life cannot be read")
+    try:
+        at = datetime.strptime(found[1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
+        return Signal(SILENT, "unknown: its sign of life cannot be read")
+    age = now - at
+    if age > timedelta(minutes=max_age_minutes) or age < -timedelta(minutes=max_age_minutes):
+        return Signal(SILENT, f"unknown: its last sign of life is of {found[1]}")
+    if found[2] == WORKING:
+        return Signal(WORKING, f"its culler signals work (at {found[1]})")
+    idle = timedelta(minutes=int(found[3] or 0)) + max(age, timedelta())
+    if idle < timedelta(minutes=quiet_minutes):
+        return Signal(WORKING, f"it has been idle for less than {quiet_minutes:g} minutes")
+    return Signal(IDLE, f"idle for {int(idle.total_seconds() // 60)} minutes")
