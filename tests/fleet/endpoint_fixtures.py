@@ -1,0 +1,35 @@
+"""Fixtures: an account with endpoints; moto once a module, fresh for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from ..aws.cloudwatch import CloudWatchProxy
+from ..aws.endpoints import EndpointsStandIn
+from .endpoint_world import World, environment
+
+
+@pytest.fixture(scope="session")
+def moto_server() -> Iterator[str]:
+    """Give the address of a moto that serves CloudWatch, SNS, SQS, autoscaling and S3."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def world(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """Give an account with nothing in it."""
+    requests.post(f"{moto_server}/moto-api/reset", timeout=10)
+    with EndpointsStandIn() as sagemaker, CloudWatchProxy(moto_server) as proxy:
+        for name, value in environment(sagemaker, moto_server, proxy).items():
+            monkeypatch.setenv(name, value)
+        made = World(sagemaker, moto_server, proxy)
+        yield made
+        assert not sagemaker.problems

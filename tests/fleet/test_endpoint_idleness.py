@@ -1,0 +1,244 @@
+"""Which endpoints are idle: kinds and metrics, with what CloudWatch says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jupyter_idle_culler.fleet.endpoints.idleness import judged
+from jupyter_idle_culler.fleet.endpoints.metrics import Role, queries_of
+from jupyter_idle_culler.fleet.endpoints.model import Endpoint, Kind, Part, Verdict
+from jupyter_idle_culler.fleet.endpoints.removal import by_part
+from jupyter_idle_culler.fleet.endpoints.window import MOST_PERIODS, Window
+
+from ..aws.endpoints import variant
+from .endpoint_world import COMPONENTS, OWN, WHOLE, World
+
+pytest_plugins = ("tests.fleet.endpoint_fixtures",)
+OLD = range(30, 60)
+Build = Callable[[World], None]
+
+
+def _add(world: World, kind: str) -> None:
+    if kind == "real-time":
+        world.sagemaker.add_endpoint("e")
+    elif kind == "shadow":
+        world.sagemaker.add_endpoint("e", shadow=[variant("dark")])
+        world.host("e")
+    elif kind == "serverless":
+        world.sagemaker.add_endpoint("e", [variant(kind="serverless")])
+    elif kind == "provisioned":
+        world.sagemaker.add_endpoint("e", [variant(kind="serverless", provisioned=2)])
+    elif kind == "asynchronous":
+        world.sagemaker.add_endpoint("e", asynchronous=True)
+    elif kind == "component":
+        world.sagemaker.add_endpoint("e", [variant(kind="host")])
+        world.sagemaker.add_component("c", "e")
+        world.host("e")
+
+
+MAIN, DARK = {"VariantName": "main"}, {"VariantName": "dark"}
+_OF = {
+    "real-time": ("Invocations", {"EndpointName": "e", **MAIN}, "CPUUtilization"),
+    "shadow": ("Invocations", {"EndpointName": "e", **DARK}, "CPUUtilization"),
+    "serverless": ("Invocations", {"EndpointName": "e", **MAIN}, ""),
+    "provisioned": (
+        "Invocations",
+        {"EndpointName": "e", **MAIN},
+        "ServerlessProvisionedConcurrencyUtilization",
+    ),
+    "asynchronous": ("InvocationsProcessed", {"EndpointName": "e", **MAIN}, "CPUUtilization"),
+    "component": ("Invocations", {"InferenceComponentName": "c"}, "CPUUtilizationNormalized"),
+}
+_SPACES = {
+    "CPUUtilization": "/aws/sagemaker/Endpoints",
+    "CPUUtilizationNormalized": COMPONENTS,
+    "ServerlessProvisionedConcurrencyUtilization": OWN,
+}
+
+
+def _publish(world: World, kind: str, metrics: str) -> None:
+    activity, named, proof = _OF[kind]
+    hosted = metrics.endswith("host") or metrics in ("present", "partial")
+    if proof and hosted:
+        value = 0.0 if kind == "provisioned" else 4.0
+        world.put(_SPACES[proof], proof, named, range(12) if metrics == "partial" else WHOLE, value)
+    if metrics == "present":
+        world.put(OWN, activity, named, [3], 5)
+    elif metrics.startswith("zero"):
+        world.put(OWN, activity, named, WHOLE, 0)
+    elif metrics == "before":
+        world.put(OWN, activity, named, OLD, 5)
+
+
+METRICS = ("present", "zero-host", "zero", "absent-host", "absent", "partial", "before")
+UNPROVEN = {"absent", "partial", "before"}
+
+
+def _expected(kind: str, metrics: str) -> str:
+    if metrics == "present":
+        return "busy"
+    if kind in ("serverless", "provisioned"):
+        quiet = "idle_costs_nothing" if kind == "serverless" else "idle"
+        no_proof = {"absent", "partial"} | ({"absent-host"} if kind == "serverless" else set())
+        return "unknown" if metrics in no_proof else quiet
+    if kind == "asynchronous" and metrics == "zero":
+        return "unknown"  # nothing processed, but neither the queue nor the host is heard of
+    return "unknown" if metrics in UNPROVEN else "idle"
+
+
+@pytest.mark.parametrize("metrics", METRICS)
+@pytest.mark.parametrize("kind", _OF)
+def test_each_kind_with_each_state_of_its_metrics(world: World, kind: str, metrics: str) -> None:
+    """Traffic is busy; silence is idle only where it is proven; else it is unknown."""
+    _add(world, kind)
+    _publish(world, kind, metrics)
+    report = world.run(idle_hours=24)
+    lists = {key: [f["name"] for f in report.details[key]] for key in _LISTS}
+    expected = _expected(kind, metrics)
+    assert lists == {key: ["e"] if key == expected else [] for key in _LISTS}
+    if expected == "busy":
+        assert report.skipped[0]["reason"].startswith("busy: ")
+    assert not report.failed
+    assert not world.sagemaker.problems
+
+
+_LISTS = ("idle", "idle_costs_nothing", "unknown")
+
+
+def test_an_asynchronous_endpoint_is_idle_by_its_empty_queue(world: World) -> None:
+    """The backlog is published all the time; something in it is work."""
+    for name, value in (("empty", 0), ("full", 2)):
+        world.sagemaker.add_endpoint(name, asynchronous=True)
+        world.put(OWN, "ApproximateBacklogSize", {"EndpointName": name}, WHOLE, value)
+    report = world.run()
+    assert [f["name"] for f in report.details["idle"]] == ["empty"]
+    assert report.skipped == [
+        {"name": "full", "reason": report.skipped[0]["reason"]},
+    ]
+    assert "ApproximateBacklogSize" in report.skipped[0]["reason"]
+
+
+def test_one_busy_variant_of_two_keeps_the_endpoint_and_the_idle_one_is_told(world: World) -> None:
+    """The endpoint is not idle; its idle variant is reported with what it costs."""
+    world.sagemaker.add_endpoint("e", [variant("a"), variant("b", count=3)])
+    for name in ("a", "b"):
+        world.host("e", variant=name)
+    world.invoked("e", [2], variant="a")
+    report = world.run(prices={"ml.m5.large": 0.5})
+    assert report.details["idle"] == []
+    (told,) = report.details["idle_variants"]
+    assert (told["name"], told["part"], told["hourly_price"]) == ("e", "b", 1.5)
+    assert told["instances"] == [
+        {"variant": "b", "shadow": False, "type": "ml.m5.large", "count": 3}
+    ]
+
+
+def test_the_young_and_those_being_updated_are_left_alone(world: World) -> None:
+    """Younger than the idle time, by the endpoint or its configuration, or in between states."""
+    world.sagemaker.add_endpoint("young", age_hours=23)
+    world.sagemaker.add_endpoint("updating", status="Updating")
+    world.sagemaker.add_endpoint("renewed")
+    world.sagemaker.add_endpoint("failed", status="Failed")
+    world.sagemaker.configs["renewed-config"]["CreationTime"] = world.now - timedelta(hours=2)
+    for name in ("young", "updating", "renewed"):
+        world.host(name)
+    report = world.run()
+    assert report.details["idle"] == []
+    reasons = {s["name"]: s["reason"].partition(":")[0] for s in report.skipped}
+    assert reasons == {
+        "young": "young",
+        "updating": "updating",
+        "renewed": "young",
+        "failed": "unknown",
+    }
+
+
+def test_endpoints_at_zero_cost_nothing(world: World) -> None:
+    """They are told apart from the idle ones."""
+    world.sagemaker.add_endpoint("zero", asynchronous=True, counts={"main": 0})
+    report = world.run(prices={"ml.m5.large": 0.5})
+    assert [f["name"] for f in report.details["idle_costs_nothing"]] == ["zero"]
+
+
+def test_what_is_asked_has_exactly_the_dimensions_that_aws_publishes_by(world: World) -> None:
+    """AWS finds nothing by fewer dimensions, and an endpoint without its variant is no metric."""
+    world.sagemaker.add_endpoint("async", asynchronous=True)
+    world.sagemaker.add_endpoint("plain")
+    world.sagemaker.add_endpoint("hosting", [variant(kind="host")])
+    world.sagemaker.add_component("c", "hosting")
+    world.run()
+    queue = {"ApproximateBacklogSize", "HasBacklogWithoutCapacity"}
+    for namespace, metric, dimensions in world.proxy.metrics():
+        if namespace == COMPONENTS or "InferenceComponentName" in dimensions:
+            assert dimensions == {"InferenceComponentName": "c"}
+        elif metric in queue:
+            assert dimensions == {"EndpointName": "async"}
+        else:
+            assert dimensions.keys() == {"EndpointName", "VariantName"}, metric
+    asked = {(n, m) for n, m, d in world.proxy.metrics() if d.get("EndpointName") == "async"}
+    assert (OWN, "Invocations") not in asked
+
+
+def test_idle_since_is_the_last_traffic_and_peaks_are_those_of_the_idle_time(world: World) -> None:
+    """Two days ago is known, since the look goes back further than the idle time."""
+    world.sagemaker.add_endpoint("e")
+    world.host("e")
+    world.invoked("e", [48])
+    (told,) = world.run().details["idle"]
+    since = datetime.strptime(told["idle_since"], "%Y-%m-%dT%H:%M:%SZ")
+    ago = world.now.replace(tzinfo=None) - since
+    assert timedelta(hours=46) <= ago <= timedelta(hours=48)
+    assert told["peak_cpu_percent"] == 3.5
+    assert not told["idle_since_at_least"]
+
+
+@given(idle=st.floats(1, 2160), grace=st.floats(0, 2160), seconds=st.integers(0, 10**9))
+def test_a_window_covers_what_is_asked_and_stays_in_one_answer(
+    idle: float, grace: float, seconds: int
+) -> None:
+    """It reaches back over idle time and grace, in at most 190 periods."""
+    now = datetime.fromtimestamp(seconds, timezone.utc)
+    window = Window.of(now, timedelta(hours=idle), timedelta(hours=grace))
+    assert window.start <= now - timedelta(hours=idle + grace)
+    assert (now - window.start).total_seconds() <= MOST_PERIODS * window.period_seconds
+    assert all(p + window.period_seconds <= now.timestamp() for p in window.proving(window.since))
+
+
+_NOW = datetime(2026, 11, 24, 12, 30, tzinfo=timezone.utc)
+_WINDOW = Window.of(_NOW, timedelta(hours=24), timedelta(hours=72))
+_FIRST = _WINDOW.period_of(_WINDOW.since)
+_VALUES = st.dictionaries(
+    st.integers(0, 24).map(lambda n: _FIRST + n * 3600), st.sampled_from([0.0, 1.0]), max_size=25
+)
+
+
+@given(kind=st.sampled_from(list(Kind)), data=st.data())
+def test_no_busy_part_is_idle_and_no_unproven_one_either(kind: Kind, data: st.DataObject) -> None:
+    """Whatever was published: traffic is busy, a missing answer or a gap is never idle."""
+    part = Part("p", kind, instances=1, proof="p")
+    endpoint = Endpoint("e", "arn", "r", "InService", _NOW, _NOW, "c", (part,))
+    answers = [
+        data.draw(st.none() | _VALUES)
+        if q.role in (Role.ACTIVITY, Role.BOTH)
+        else data.draw(_VALUES)
+        for _, q in queries_of(endpoint)
+    ]
+    judgement = judged(endpoint, by_part(endpoint, answers), _WINDOW, _WINDOW.since)
+    acts = [
+        a
+        for (_, q), a in zip(queries_of(endpoint), answers, strict=True)
+        if q.role in (Role.ACTIVITY, Role.BOTH)
+    ]
+    if any(value for answer in acts if answer for value in answer.values()):
+        assert judgement.verdict is Verdict.BUSY
+    elif None in acts:
+        assert judgement.verdict is Verdict.UNKNOWN
+    elif judgement.verdict in (Verdict.IDLE, Verdict.FREE):
+        full = set(_WINDOW.proving(_WINDOW.since))
+        covered = [a for a in answers if a is not None and full <= a.keys()]
+        assert covered or kind is Kind.SERVERLESS
