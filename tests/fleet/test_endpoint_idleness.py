@@ -18,27 +18,26 @@ from jupyter_idle_culler.fleet.endpoints.window import MOST_PERIODS, Window
 from ..aws.endpoints import variant
 from .endpoint_world import COMPONENTS, OWN, WHOLE, World
 
-pytest_plugins = ("tests.fleet.endpoint_fixtures",)
 OLD = range(30, 60)
 Build = Callable[[World], None]
 
 
-def _add(world: World, kind: str) -> None:
+def _add(account: World, kind: str) -> None:
     if kind == "real-time":
-        world.sagemaker.add_endpoint("e")
+        account.sagemaker.add_endpoint("e")
     elif kind == "shadow":
-        world.sagemaker.add_endpoint("e", shadow=[variant("dark")])
-        world.host("e")
+        account.sagemaker.add_endpoint("e", shadow=[variant("dark")])
+        account.host("e")
     elif kind == "serverless":
-        world.sagemaker.add_endpoint("e", [variant(kind="serverless")])
+        account.sagemaker.add_endpoint("e", [variant(kind="serverless")])
     elif kind == "provisioned":
-        world.sagemaker.add_endpoint("e", [variant(kind="serverless", provisioned=2)])
+        account.sagemaker.add_endpoint("e", [variant(kind="serverless", provisioned=2)])
     elif kind == "asynchronous":
-        world.sagemaker.add_endpoint("e", asynchronous=True)
+        account.sagemaker.add_endpoint("e", asynchronous=True)
     elif kind == "component":
-        world.sagemaker.add_endpoint("e", [variant(kind="host")])
-        world.sagemaker.add_component("c", "e")
-        world.host("e")
+        account.sagemaker.add_endpoint("e", [variant(kind="host")])
+        account.sagemaker.add_component("c", "e")
+        account.host("e")
 
 
 MAIN, DARK = {"VariantName": "main"}, {"VariantName": "dark"}
@@ -61,18 +60,20 @@ _SPACES = {
 }
 
 
-def _publish(world: World, kind: str, metrics: str) -> None:
+def _publish(account: World, kind: str, metrics: str) -> None:
     activity, named, proof = _OF[kind]
     hosted = metrics.endswith("host") or metrics in ("present", "partial")
     if proof and hosted:
         value = 0.0 if kind == "provisioned" else 4.0
-        world.put(_SPACES[proof], proof, named, range(12) if metrics == "partial" else WHOLE, value)
+        account.put(
+            _SPACES[proof], proof, named, range(12) if metrics == "partial" else WHOLE, value
+        )
     if metrics == "present":
-        world.put(OWN, activity, named, [3], 5)
+        account.put(OWN, activity, named, [3], 5)
     elif metrics.startswith("zero"):
-        world.put(OWN, activity, named, WHOLE, 0)
+        account.put(OWN, activity, named, WHOLE, 0)
     elif metrics == "before":
-        world.put(OWN, activity, named, OLD, 5)
+        account.put(OWN, activity, named, OLD, 5)
 
 
 METRICS = ("present", "zero-host", "zero", "absent-host", "absent", "partial", "before")
@@ -93,29 +94,29 @@ def _expected(kind: str, metrics: str) -> str:
 
 @pytest.mark.parametrize("metrics", METRICS)
 @pytest.mark.parametrize("kind", _OF)
-def test_each_kind_with_each_state_of_its_metrics(world: World, kind: str, metrics: str) -> None:
+def test_each_kind_with_each_state_of_its_metrics(account: World, kind: str, metrics: str) -> None:
     """Traffic is busy; silence is idle only where it is proven; else it is unknown."""
-    _add(world, kind)
-    _publish(world, kind, metrics)
-    report = world.run(idle_hours=24)
+    _add(account, kind)
+    _publish(account, kind, metrics)
+    report = account.run(idle_hours=24)
     lists = {key: [f["name"] for f in report.details[key]] for key in _LISTS}
     expected = _expected(kind, metrics)
     assert lists == {key: ["e"] if key == expected else [] for key in _LISTS}
     if expected == "busy":
         assert report.skipped[0]["reason"].startswith("busy: ")
     assert not report.failed
-    assert not world.sagemaker.problems
+    assert not account.sagemaker.problems
 
 
 _LISTS = ("idle", "idle_costs_nothing", "unknown")
 
 
-def test_an_asynchronous_endpoint_is_idle_by_its_empty_queue(world: World) -> None:
+def test_an_asynchronous_endpoint_is_idle_by_its_empty_queue(account: World) -> None:
     """The backlog is published all the time; something in it is work."""
     for name, value in (("empty", 0), ("full", 2)):
-        world.sagemaker.add_endpoint(name, asynchronous=True)
-        world.put(OWN, "ApproximateBacklogSize", {"EndpointName": name}, WHOLE, value)
-    report = world.run()
+        account.sagemaker.add_endpoint(name, asynchronous=True)
+        account.put(OWN, "ApproximateBacklogSize", {"EndpointName": name}, WHOLE, value)
+    report = account.run()
     assert [f["name"] for f in report.details["idle"]] == ["empty"]
     assert report.skipped == [
         {"name": "full", "reason": report.skipped[0]["reason"]},
@@ -123,13 +124,15 @@ def test_an_asynchronous_endpoint_is_idle_by_its_empty_queue(world: World) -> No
     assert "ApproximateBacklogSize" in report.skipped[0]["reason"]
 
 
-def test_one_busy_variant_of_two_keeps_the_endpoint_and_the_idle_one_is_told(world: World) -> None:
+def test_one_busy_variant_of_two_keeps_the_endpoint_and_the_idle_one_is_told(
+    account: World,
+) -> None:
     """The endpoint is not idle; its idle variant is reported with what it costs."""
-    world.sagemaker.add_endpoint("e", [variant("a"), variant("b", count=3)])
+    account.sagemaker.add_endpoint("e", [variant("a"), variant("b", count=3)])
     for name in ("a", "b"):
-        world.host("e", variant=name)
-    world.invoked("e", [2], variant="a")
-    report = world.run(prices={"ml.m5.large": 0.5})
+        account.host("e", variant=name)
+    account.invoked("e", [2], variant="a")
+    report = account.run(prices={"ml.m5.large": 0.5})
     assert report.details["idle"] == []
     (told,) = report.details["idle_variants"]
     assert (told["name"], told["part"], told["hourly_price"]) == ("e", "b", 1.5)
@@ -138,16 +141,16 @@ def test_one_busy_variant_of_two_keeps_the_endpoint_and_the_idle_one_is_told(wor
     ]
 
 
-def test_the_young_and_those_being_updated_are_left_alone(world: World) -> None:
+def test_the_young_and_those_being_updated_are_left_alone(account: World) -> None:
     """Younger than the idle time, by the endpoint or its configuration, or in between states."""
-    world.sagemaker.add_endpoint("young", age_hours=23)
-    world.sagemaker.add_endpoint("updating", status="Updating")
-    world.sagemaker.add_endpoint("renewed")
-    world.sagemaker.add_endpoint("failed", status="Failed")
-    world.sagemaker.configs["renewed-config"]["CreationTime"] = world.now - timedelta(hours=2)
+    account.sagemaker.add_endpoint("young", age_hours=23)
+    account.sagemaker.add_endpoint("updating", status="Updating")
+    account.sagemaker.add_endpoint("renewed")
+    account.sagemaker.add_endpoint("failed", status="Failed")
+    account.sagemaker.configs["renewed-config"]["CreationTime"] = account.now - timedelta(hours=2)
     for name in ("young", "updating", "renewed"):
-        world.host(name)
-    report = world.run()
+        account.host(name)
+    report = account.run()
     assert report.details["idle"] == []
     reasons = {s["name"]: s["reason"].partition(":")[0] for s in report.skipped}
     assert reasons == {
@@ -158,40 +161,41 @@ def test_the_young_and_those_being_updated_are_left_alone(world: World) -> None:
     }
 
 
-def test_endpoints_at_zero_cost_nothing(world: World) -> None:
+def test_endpoints_at_zero_cost_nothing(account: World) -> None:
     """They are told apart from the idle ones."""
-    world.sagemaker.add_endpoint("zero", asynchronous=True, counts={"main": 0})
-    report = world.run(prices={"ml.m5.large": 0.5})
+    account.sagemaker.add_endpoint("zero", asynchronous=True, counts={"main": 0})
+    report = account.run(prices={"ml.m5.large": 0.5})
     assert [f["name"] for f in report.details["idle_costs_nothing"]] == ["zero"]
 
 
-def test_what_is_asked_has_exactly_the_dimensions_that_aws_publishes_by(world: World) -> None:
+def test_what_is_asked_has_exactly_the_dimensions_that_aws_publishes_by(account: World) -> None:
     """AWS finds nothing by fewer dimensions, and an endpoint without its variant is no metric."""
-    world.sagemaker.add_endpoint("async", asynchronous=True)
-    world.sagemaker.add_endpoint("plain")
-    world.sagemaker.add_endpoint("hosting", [variant(kind="host")])
-    world.sagemaker.add_component("c", "hosting")
-    world.run()
+    account.sagemaker.add_endpoint("async", asynchronous=True)
+    account.sagemaker.add_endpoint("plain")
+    account.sagemaker.add_endpoint("hosting", [variant(kind="host")])
+    account.sagemaker.add_component("c", "hosting")
+    account.run()
     queue = {"ApproximateBacklogSize", "HasBacklogWithoutCapacity"}
-    for namespace, metric, dimensions in world.proxy.metrics():
+    for namespace, metric, dimensions in account.proxy.metrics():
         if namespace == COMPONENTS or "InferenceComponentName" in dimensions:
             assert dimensions == {"InferenceComponentName": "c"}
         elif metric in queue:
             assert dimensions == {"EndpointName": "async"}
         else:
             assert dimensions.keys() == {"EndpointName", "VariantName"}, metric
-    asked = {(n, m) for n, m, d in world.proxy.metrics() if d.get("EndpointName") == "async"}
+    asked = {(n, m) for n, m, d in account.proxy.metrics() if d.get("EndpointName") == "async"}
     assert (OWN, "Invocations") not in asked
 
 
-def test_idle_since_is_the_last_traffic_and_peaks_are_those_of_the_idle_time(world: World) -> None:
+def test_idle_since_is_the_last_traffic_and_peaks_are_those_of_the_idle_time(
+    account: World,
+) -> None:
     """Two days ago is known, since the look goes back further than the idle time."""
-    world.sagemaker.add_endpoint("e")
-    world.host("e")
-    world.invoked("e", [48])
-    (told,) = world.run().details["idle"]
-    since = datetime.strptime(told["idle_since"], "%Y-%m-%dT%H:%M:%SZ")
-    ago = world.now.replace(tzinfo=None) - since
+    account.sagemaker.add_endpoint("e")
+    account.host("e")
+    account.invoked("e", [48])
+    (told,) = account.run().details["idle"]
+    ago = account.now - datetime.fromisoformat(told["idle_since"].replace("Z", "+00:00"))
     assert timedelta(hours=46) <= ago <= timedelta(hours=48)
     assert told["peak_cpu_percent"] == 3.5
     assert not told["idle_since_at_least"]

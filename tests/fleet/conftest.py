@@ -1,4 +1,4 @@
-"""Fixtures: an account with endpoints; moto once a module, fresh for each test."""
+"""What the tests of the fleet share: an account with endpoints on loopback."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def moto_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def world(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+def account(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Give an account with nothing in it."""
     requests.post(f"{moto_server}/moto-api/reset", timeout=10)
     with EndpointsStandIn() as sagemaker, CloudWatchProxy(moto_server) as proxy:
