@@ -25,6 +25,14 @@ def schedule_handler(event: Any, context: Any = None) -> dict[str, Any]:
     return _answered(lambda: run(event, os.environ, Deadline.of_lambda(context)))
 
 
+def endpoints_handler(event: Any, context: Any = None) -> dict[str, Any]:
+    """Find idle endpoints and do what is asked for. Raises: EventError, FleetFailed."""
+    from .clients import Clients
+    from .endpoints.run import run
+
+    return _answered(lambda: run(event, Clients(), Deadline.of_lambda(context)))
+
+
 def _answered(run: Callable[[], Report]) -> dict[str, Any]:
     report = run()
     answer = report.to_json()

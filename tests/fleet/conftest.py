@@ -27,7 +27,8 @@ def moto_server() -> Iterator[str]:
 def account(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     """Give an account with nothing in it."""
     requests.post(f"{moto_server}/moto-api/reset", timeout=10)
-    with EndpointsStandIn() as sagemaker, CloudWatchProxy(moto_server) as proxy:
+    sagemaker = EndpointsStandIn()
+    with sagemaker, CloudWatchProxy(moto_server) as proxy:
         for name, value in environment(sagemaker, moto_server, proxy).items():
             monkeypatch.setenv(name, value)
         made = World(sagemaker, moto_server, proxy)
