@@ -53,10 +53,15 @@ def _broken(value: Any, shape: Shape, path: str) -> Iterator[str]:
         allowed, pattern = getattr(shape, "enum", []), shape.metadata.get("pattern")
         if allowed and value not in allowed:
             yield f"{path}: {value!r} is none of {allowed}"
-        if pattern and not re.fullmatch(pattern, value):
+        if pattern and not re.fullmatch(_as_python(pattern), value):
             yield f"{path}: {value!r} does not match {pattern}"
     elif shape.type_name in ("integer", "long", "float", "double"):
         yield from _out_of_range(value, shape, path)
+
+
+def _as_python(pattern: str) -> str:
+    """Return a pattern of the model, which is Java's: classes of Unicode as Python has them."""
+    return pattern.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s")
 
 
 def _out_of_range(size: float, shape: Shape, path: str) -> Iterator[str]:

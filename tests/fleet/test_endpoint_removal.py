@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from pathlib import Path
+from typing import Any
 
 from jupyter_idle_culler.fleet.endpoints.marks import MARK_TAG
 from jupyter_idle_culler.fleet.endpoints.restoring import restore
@@ -53,7 +54,7 @@ def test_it_is_marked_first_and_deleted_only_after_its_grace_then_restored_the_s
         TargetTrackingScalingPolicyConfiguration=tracking,
     )
     config = copy.deepcopy(account.sagemaker.configs["e-config"])
-    event = {
+    event: dict[str, Any] = {
         "action": "delete",
         "name_contains": "e",
         "dry_run": False,
@@ -86,7 +87,12 @@ def test_it_is_marked_first_and_deleted_only_after_its_grace_then_restored_the_s
 def test_traffic_in_the_grace_takes_the_mark_away(account: World, tmp_path: Path) -> None:
     """What is used again is not deleted, however old its mark."""
     _idle(account)
-    event = {"action": "delete", "match_all": True, "dry_run": False, "save_to": str(tmp_path)}
+    event: dict[str, Any] = {
+        "action": "delete",
+        "match_all": True,
+        "dry_run": False,
+        "save_to": str(tmp_path),
+    }
     account.run(**event)
     account.invoked("e", [-70])
     report = account.run(at=73, **event)
@@ -101,7 +107,7 @@ def test_an_asynchronous_endpoint_is_scaled_to_zero_and_wakes_up(
     """Capacity zero, the backlog tracked, and an alarm that adds an instance; the former saved."""
     account.sagemaker.add_endpoint("q", asynchronous=True)
     account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "q"}, WHOLE, 0)
-    event = {"action": "scale-to-zero", "match_all": True, "save_to": str(tmp_path)}
+    event: dict[str, Any] = {"action": "scale-to-zero", "match_all": True, "save_to": str(tmp_path)}
     report = account.run(dry_run=False, **event)
     assert not report.failed, report.failed
     scaling = account.clients.autoscaling

@@ -44,7 +44,7 @@ def run(
     to end.
     """
     settings = read(event, os.environ)
-    moment = now or datetime.now(timezone.utc)
+    moment = now or _utc()
     report = Report(settings.dry_run)
     report.details |= {"action": settings.action, "after": {}, "idle_variants": []}
     report.details |= {key: [] for key in _LISTS.values()}
@@ -52,6 +52,7 @@ def run(
     for region in settings.regions or (clients.region,):
         its = clients if region == clients.region else type(clients)(region, clients.session)
         one = _Region(settings, its, region, deadline, moment, report, progress)
+        one.wall_clock = _utc if now is None else lambda: moment
         try:
             one.run()
         except Exception as error:  # a region that cannot be read is told; the others are done
@@ -60,6 +61,10 @@ def run(
     if settings.topic_arn and message.worth_telling(report):
         _tell(settings, clients, report, marked)
     return report
+
+
+def _utc() -> datetime:
+    return datetime.now(timezone.utc)
 
 
 def _tell(
@@ -98,6 +103,7 @@ class _Region:
         self._several = len(settings.regions) > 1
         self._looked = 0
         self.marked: list[tuple[str, str]] = []
+        self.wall_clock: Callable[[], datetime] = _utc
 
     def run(self) -> None:
         # Without the tags nobody knows what is exempt, nor which grace runs: they come first.
@@ -236,7 +242,7 @@ class _Region:
         elif settings.dry_run:
             self._report.change(name, action="delete")
         else:
-            remover = Remover(self._clients, settings, self._deadline)
+            remover = Remover(self._clients, settings, self._deadline, self.wall_clock)
             self._report.change(name, action="delete", saved=remover.remove(endpoint, mark))
 
     def _scale(self, endpoint: Endpoint, judgement: Judgement) -> None:
