@@ -16,7 +16,7 @@ from .selection import Selection
 AT_ONCE = 100
 """What a page of the list holds, and what one call takes to read tags: the most that AWS allows."""
 WRITTEN_AT_ONCE = 20
-Progress = Callable[[int], None]
+Progress = Callable[[str], None]
 Failed = Callable[[str, object], None]
 
 
@@ -54,7 +54,7 @@ def _listed(
         ):
             seen += 1
             if progress is not None and seen % AT_ONCE == 0:
-                progress(seen)
+                progress(f"{seen} notebook instances")
             if selection.matches_name(each["NotebookInstanceName"]):
                 yield each
     except Exception as error:  # as above
