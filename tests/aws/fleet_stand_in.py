@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, ClassVar
 
 from .stand_in import ACCOUNT, REGION, Refusal, SageMakerStandIn, _Thing
 
 TAGGING = "ResourceGroupsTaggingAPI_20170126"
+_ENDS = {
+    "Pending": "InService",
+    "Updating": "Stopped",
+    "Stopping": "Stopped",
+    "Deleting": "Deleted",
+}
+_TAG_VALUE = re.compile(r"[\w\s+\-=._:/@]{0,256}")
 
 
 @dataclass
@@ -20,17 +28,26 @@ class _Facts:
     instance_type: str = "ml.t3.medium"
 
 
+def _utc() -> datetime:
+    return datetime.now(timezone.utc)
+
+
 class FleetStandIn(SageMakerStandIn):
     """The stand-in with what the fleet needs of SageMaker, and with the tagging API.
 
-    ``throttled``: so many of the first tries of each call are refused (boto3 tries again).
-    ``refuses``: names, or tokens of pages, that are answered with an error, whatever is asked.
+    ``throttled``: the first try of each call is refused (boto3 tries again). ``refuses``: names,
+    or ``page 100``, ``tags``, ``tag ARN``, that are answered with an error, whatever is asked.
+    ``clock`` says which time it is there: a test has one of its own.
     """
 
-    services = {"SageMaker": "sagemaker", TAGGING: "resourcegroupstaggingapi"}  # noqa: RUF012 - never changed
+    services: ClassVar[Mapping[str, tuple[str, str]]] = {
+        **SageMakerStandIn.services,
+        TAGGING: ("resourcegroupstaggingapi", "tagging"),
+    }
 
     def __init__(self, linger_seconds: float = 30.0, page_size: int = 100) -> None:
         super().__init__(linger_seconds)
+        self.clock: Callable[[], datetime] = _utc
         self.tags: dict[str, dict[str, str]] = {}
         self.throttled = False
         self.refuses: set[str] = set()
@@ -70,30 +87,47 @@ class FleetStandIn(SageMakerStandIn):
         """Return the state of a notebook instance."""
         return self.status_of(self._notebooks[name].arn)
 
-    def moved(self, name: str, when: datetime) -> None:
-        """Say when a notebook instance was modified last: a test has a clock of its own."""
-        self._notebooks[name].modified = when
+    def __enter__(self) -> FleetStandIn:
+        super().__enter__()
+        return self
+
+    def settle(self) -> None:
+        """Have what has lingered long enough be over."""
+        with self._lock:
+            self._pass_time()
+
+    def turn(self, name: str, status: str) -> None:
+        """Have a notebook instance in another state from now on, by whoever's doing."""
+        self._turn(self._notebooks[name], status)
+
+    def tags_of(self, name: str) -> dict[str, str]:
+        """Return the tags of a notebook instance."""
+        return self.tags.get(self._notebooks[name].arn, {})
 
     def count(self, *operations: str) -> int:
         """Return how many calls of these operations came."""
         return sum(call.operation in operations for call in self.calls)
 
-    def answer(self, target: str, body: bytes, headers: Any) -> tuple[int, Any]:
+    def answer(self, name: str, body: bytes, headers: Any) -> tuple[int, Any]:
         """Answer, or throttle the first try of each call that differs from those before."""
         if self.throttled:
-            key = target + body.decode()
             with self._lock:
+                key = name + body.decode()
                 self._seen[key] = self._seen.get(key, 0) + 1
                 if self._seen[key] == 1:
-                    code = "ThrottlingException" if "SageMaker" in target else "ThrottledException"
+                    tagging = headers["X-Amz-Target"].startswith(TAGGING)
+                    code = "ThrottledException" if tagging else "ThrottlingException"
                     return 400, {"__type": code, "Message": "Rate exceeded"}
-        return super().answer(target, body, headers)
+        return super().answer(name, body, headers)
 
     def _pass_time(self) -> None:
         for thing in self._all():
-            if thing.status == "Pending" and thing.until and time.monotonic() >= thing.until:
-                thing.turn("InService")
-        super()._pass_time()
+            if thing.until is not None and time.monotonic() >= thing.until:
+                self._turn(thing, _ENDS[thing.status])
+
+    def _turn(self, thing: _Thing, status: str, until: float | None = None) -> None:
+        thing.turn(status, until)
+        thing.modified = self.clock()
 
     def _ListNotebookInstances(self, parameters: Mapping[str, Any]) -> Any:
         if self._sorted is None:
@@ -134,7 +168,11 @@ class FleetStandIn(SageMakerStandIn):
                 f" (Pending) for Notebook Instance ({thing.arn})"
             )
             raise Refusal("ValidationException", text)
-        thing.turn("Pending", time.monotonic() + self.linger_seconds)
+        self._turn(thing, "Pending", time.monotonic() + self.linger_seconds)
+
+    def _StopNotebookInstance(self, parameters: Mapping[str, Any]) -> Any:
+        super()._StopNotebookInstance(parameters)
+        self._notebooks[parameters["NotebookInstanceName"]].modified = self.clock()
 
     def _notebook(self, operation: str, parameters: Mapping[str, Any]) -> _Thing:
         if parameters["NotebookInstanceName"] in self.refuses:
@@ -161,6 +199,8 @@ class FleetStandIn(SageMakerStandIn):
 
     def _TagResources(self, parameters: Mapping[str, Any]) -> Any:
         failures: dict[str, Any] = {}
+        if not all(_TAG_VALUE.fullmatch(value) for value in parameters["Tags"].values()):
+            raise Refusal("InvalidParameterException", "a tag has a character that may not be")
         for arn in parameters["ResourceARNList"]:
             if f"tag {arn}" in self.refuses:
                 failures[arn] = {

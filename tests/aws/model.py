@@ -18,14 +18,14 @@ from botocore.validate import ParamValidator
 
 
 @functools.cache
-def service_model() -> ServiceModel:
+def service_model(service: str = "sagemaker") -> ServiceModel:
     """Return the model that boto3 itself works by."""
-    return botocore.session.get_session().get_service_model("sagemaker")
+    return botocore.session.get_session().get_service_model(service)
 
 
-def operation(name: str) -> OperationModel:
+def operation(name: str, service: str = "sagemaker") -> OperationModel:
     """Return an operation of the model. Raises: botocore's OperationNotFoundError."""
-    return service_model().operation_model(name)
+    return service_model(service).operation_model(name)
 
 
 def faults_of(value: Any, shape: Shape | None) -> list[str]:

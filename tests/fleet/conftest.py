@@ -9,7 +9,9 @@ import requests
 
 from ..aws.cloudwatch import CloudWatchProxy
 from ..aws.endpoints import EndpointsStandIn
+from ..aws.fleet_stand_in import FleetStandIn
 from .endpoint_world import World, environment
+from .instance_world import Office
 
 
 @pytest.fixture(scope="session")
@@ -33,4 +35,14 @@ def account(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World
             monkeypatch.setenv(name, value)
         made = World(sagemaker, moto_server, proxy)
         yield made
+        assert not sagemaker.problems
+
+
+@pytest.fixture
+def office(monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
+    """Give an account with no notebook instance in it; what lingers is over at the next call."""
+    with FleetStandIn(linger_seconds=0) as sagemaker:
+        for name, value in sagemaker.env.items():
+            monkeypatch.setenv(name, value)
+        yield Office(sagemaker)
         assert not sagemaker.problems
