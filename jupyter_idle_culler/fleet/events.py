@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from .selection import Selection
 
 PREFIX = "IDLE_CULLER_"
 _WHOLE = "event"
+_TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
 
 
 class EventError(IdleCullerError):
@@ -90,6 +92,14 @@ class EventReader:
             if not isinstance(text, str):
                 raise EventError(".".join((name, key)), f"must be a text, not {_short(text)}")
         return value
+
+    def topic(self) -> str:
+        """Return ``topic_arn``, the SNS topic that is told; empty: none."""
+        name = "topic_arn"
+        arn = self.text(name)
+        if arn and not _TOPIC.fullmatch(arn):
+            raise EventError(name, f"must be the ARN of an SNS topic, not {_short(arn)}")
+        return arn
 
     def dry_run(self) -> bool:
         """Return ``dry_run``: absent means true."""

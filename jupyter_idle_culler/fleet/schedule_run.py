@@ -57,7 +57,7 @@ def run(
     """Read an event, do what it says, tell the topic. Raises: EventError, before any change."""
     reader = EventReader(event, environ)
     plan = read_plan(reader)
-    topic = reader.text("topic_arn")
+    topic = reader.topic()
     region = reader.text("region")
     every = timedelta(minutes=reader.number("every_minutes", 0, most=_MOST_MINUTES))
     reader.finish()

@@ -177,8 +177,8 @@ def _days(value: Any, field: str) -> frozenset[int]:
     words: Any = value.split(",") if isinstance(value, str) else value
     found: set[int] = set()
     for word in words if isinstance(words, Sequence) else [None]:
-        first, _, last = str(word).strip().lower().partition("-")
-        if first not in DAYS or (last and last not in DAYS):
+        first, dash, last = str(word).strip().lower().partition("-")
+        if first not in DAYS or (dash and last not in DAYS):
             raise EventError(field, f"{word!r}: days are {', '.join(DAYS)}, or from mon-fri")
         begin = DAYS.index(first)
         count = (DAYS.index(last or first) - begin) % 7
