@@ -1,7 +1,7 @@
 """What the culler on an instance says of itself, from outside: a tag that it keeps fresh.
 
-The tag's value is a time and a word: ``2026-11-24T20:55:00Z working`` or
-``2026-11-24T20:55:00Z idle 12`` (minutes). `aws.sign_of_life` writes it, where that is switched on.
+The tag's value is a time and a word: ``2026-11-24T20:55:00Z working``, ``… idle 12`` (minutes) or
+``… unknown``. `aws.sign_of_life` writes it, where that is switched on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ SIGN_TAG = "idle-culler:sign-of-life"
 MAX_AGE_MINUTES = 45.0
 """A sign that is older says nothing: three times the pause between two that are written."""
 QUIET_MINUTES = 10.0
-_VALUE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (working|idle)(?: (\d{1,7}))?")
+_VALUE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (working|idle|unknown)(?: (\d{1,7}))?")
 WORKING, IDLE, SILENT = "working", "idle", "unknown"
 
 
@@ -47,6 +47,8 @@ def read_signal(
     age = now - at
     if age > timedelta(minutes=max_age_minutes) or age < -timedelta(minutes=max_age_minutes):
         return Signal(SILENT, f"unknown: its last sign of life is of {found[1]}")
+    if found[2] == SILENT:
+        return Signal(SILENT, f"unknown: its culler cannot tell (at {found[1]})")
     if found[2] == WORKING:
         return Signal(WORKING, f"its culler signals work (at {found[1]})")
     idle = timedelta(minutes=int(found[3] or 0)) + max(age, timedelta())
