@@ -162,10 +162,9 @@ def _of_endpoints(group: str, place: Place) -> list[Statement]:
                 ],
             ),
             _allow("ReadAlarms", ["cloudwatch:DescribeAlarms"], place.arn("cloudwatch", "alarm:*")),
-            _allow("DeleteAlarms", ["cloudwatch:DeleteAlarms"], [ours, tracking]),
-            _allow("ReadTags", ["sagemaker:ListTags"], [endpoints, configs, components]),
         ],
         "save": [
+            _allow("ReadTags", ["sagemaker:ListTags"], [endpoints, configs, components]),
             _allow("Save", ["s3:GetObject", "s3:PutObject"], f"{_bucket(place)}/*"),
             # Without it S3 says "denied" of what is not there.
             _allow("SeeWhatIsNotThere", ["s3:ListBucket"], _bucket(place)),
@@ -174,6 +173,7 @@ def _of_endpoints(group: str, place: Place) -> list[Statement]:
             _allow("DeleteEndpoints", ["sagemaker:DeleteEndpoint"], endpoints),
             _allow("DeleteComponents", ["sagemaker:DeleteInferenceComponent"], components),
             _scaling("Deregister", ["DeregisterScalableTarget"], targets),
+            _allow("DeleteAlarms", ["cloudwatch:DeleteAlarms"], [ours, tracking]),
         ],
         "scale": [
             _scaling(
@@ -182,7 +182,8 @@ def _of_endpoints(group: str, place: Place) -> list[Statement]:
                 targets,
             ),
             _allow("WakeUp", ["cloudwatch:PutMetricAlarm"], [ours, tracking]),
-            # What Application Auto Scaling asks of who registers a variant, and its own role.
+            # What Application Auto Scaling asks of its caller, and a role of its own.
+            _allow("DeleteAlarms", ["cloudwatch:DeleteAlarms"], [tracking]),
             _allow("BeScaled", ["sagemaker:UpdateEndpointWeightsAndCapacities"], endpoints),
             {
                 **_allow("MakeItsRole", ["iam:CreateServiceLinkedRole"], _scaling_role(place)),
