@@ -31,6 +31,7 @@ class Instance:
     modified: datetime
     instance_type: str
     tags: Mapping[str, str]
+    lifecycle_config: str = ""
 
 
 @dataclass(frozen=True)

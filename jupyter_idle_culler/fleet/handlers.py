@@ -33,6 +33,13 @@ def endpoints_handler(event: Any, context: Any = None) -> dict[str, Any]:
     return _answered(lambda: run(event, Clients(), Deadline.of_lambda(context)))
 
 
+def apps_handler(event: Any, context: Any = None) -> dict[str, Any]:
+    """Tell of apps that run and of what nobody watches. Raises: EventError, FleetFailed."""
+    from .apps.run import run
+
+    return _answered(lambda: run(event, os.environ, Deadline.of_lambda(context)))
+
+
 def budget_handler(event: Any, context: Any = None) -> dict[str, Any]:
     """Stop what runs when a budget is used up. Raises: EventError, FleetFailed."""
     from .budget import run

@@ -81,6 +81,7 @@ def _instance(listed: dict[str, Any], tags: dict[str, dict[str, str]]) -> Instan
         listed["LastModifiedTime"],
         listed.get("InstanceType", ""),
         tags.get(arn.lower(), {}),
+        listed.get("NotebookInstanceLifecycleConfigName", ""),
     )
 
 

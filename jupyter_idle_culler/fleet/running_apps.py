@@ -32,6 +32,7 @@ class App:
     created: datetime
     instance_type: str
     tags: Mapping[str, str]
+    lifecycle_config: str = ""
 
     @property
     def path(self) -> str:
@@ -104,6 +105,7 @@ def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]]) -> Ap
     kind, name = listed["AppType"], listed["AppName"]
     place = f"{'space' if space else 'user-profile'}/{domain}/{owner}".lower()
     own = f"app/{domain}/{owner}/{kind}/{name}".lower()
+    resources = listed.get("ResourceSpec", {})
     return App(
         domain,
         owner,
@@ -112,6 +114,7 @@ def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]]) -> Ap
         name,
         listed["Status"],
         listed["CreationTime"],
-        listed.get("ResourceSpec", {}).get("InstanceType", ""),
+        resources.get("InstanceType", ""),
         {**tags.get(place, {}), **tags.get(own, {})},
+        resources.get("LifecycleConfigArn", ""),
     )

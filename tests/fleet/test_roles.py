@@ -36,6 +36,7 @@ ALL = [(function, action) for function, actions in GROUPS.items() for action in 
 MODULES = {
     "schedule": "schedule_run",
     "endpoints": "endpoints.run",
+    "apps": "apps.run",
     "budget": "budget",
 }
 """Where the code of each function begins."""
@@ -53,6 +54,7 @@ NEVER_REACHED: dict[
 ] = {  # in modules that are shared: with restore, and with what starts instances
     "schedule": set(),
     "endpoints": {"application-autoscaling:PutScheduledAction"},
+    "apps": {"tag:TagResources"},
     "budget": {"sagemaker:StartNotebookInstance", "tag:TagResources"},
 }
 NOT_CALLED = {

@@ -110,7 +110,21 @@ def statements(function: str, group: str, place: Place) -> list[Statement]:
             _allow("WriteTagsInBulk", ["tag:TagResources"]),
         ],
         (APPS, "look"): [
-            _allow("List", ["sagemaker:ListApps", "sagemaker:ListSpaces", "tag:GetResources"]),
+            _allow(
+                "List",
+                [
+                    "sagemaker:ListApps",
+                    "sagemaker:ListNotebookInstances",
+                    "sagemaker:ListSpaces",
+                    "tag:GetResources",
+                ],
+            ),
+            _allow("ReadDomains", ["sagemaker:DescribeDomain"], place.arn("sagemaker", "domain/*")),
+            _allow(
+                "ReadUsers",
+                ["sagemaker:DescribeUserProfile"],
+                place.arn("sagemaker", "user-profile/*"),
+            ),
         ],
         (APPS, "act"): [_allow("DeleteApps", ["sagemaker:DeleteApp"], apps)],
         (BUDGET, "look"): [
