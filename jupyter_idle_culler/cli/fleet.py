@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from .fleet_deploy import add_deploy_commands
 from .fleet_form import command
 from .fleet_schedules import add_schedule_commands
 
@@ -15,7 +16,7 @@ examples:
 The same code runs on AWS Lambda. Whatever changes something is a dry run unless --apply. Exit
 codes: 0 done, 1 something failed (all else is done), 2 wrong usage.
 """
-_PARTS = (add_schedule_commands,)
+_PARTS = (add_schedule_commands, add_deploy_commands)
 """Each adds its commands."""
 
 
