@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .fleet_apps import add_apps
+from .fleet_deploy import add_deploy_commands
 from .fleet_form import command
 from .fleet_schedules import add_schedule_commands
 
@@ -19,6 +20,7 @@ codes: 0 done, 1 something failed (all else is done), 2 wrong usage.
 _PARTS = (
     add_schedule_commands,
     add_apps,
+    add_deploy_commands,
 )
 """Each adds its commands."""
 
