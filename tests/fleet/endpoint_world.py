@@ -27,10 +27,16 @@ WHOLE = range(200)
 class World:
     """The stand-in of SageMaker, moto for the rest, and clients that speak to them."""
 
-    def __init__(self, sagemaker: EndpointsStandIn, moto: str, proxy: CloudWatchProxy) -> None:
+    def __init__(
+        self,
+        sagemaker: EndpointsStandIn,
+        moto: str,
+        proxy: CloudWatchProxy,
+        clients: Clients | None = None,
+    ) -> None:
         self.sagemaker, self.moto, self.proxy = sagemaker, moto, proxy
         self.now = sagemaker.now
-        self.clients = Clients(REGION)
+        self.clients = clients or Clients(REGION)
 
     def put(
         self,

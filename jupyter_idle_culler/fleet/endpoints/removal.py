@@ -16,7 +16,7 @@ from .idleness import before_asking, judged
 from .marks import mark_of
 from .metrics import ask, queries_of
 from .model import Endpoint, Judgement, Verdict
-from .reading import components_by_endpoint, described, tags_of
+from .reading import components_by_endpoint, described, is_missing, tags_of
 from .saving import ENDPOINT, described_in_full, save
 from .scaling import forget
 from .settings import Settings
@@ -54,11 +54,11 @@ class Remover:
     wall_clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     sleep: Callable[[float], None] = time.sleep
 
-    def remove(self, endpoint: Endpoint, mark: datetime) -> str:
-        """Remove an endpoint and return where it is saved.
+    def remove(self, endpoint: Endpoint, mark: datetime) -> tuple[str, str]:
+        """Remove an endpoint; return where it is saved, and what could not be tidied up after it.
 
-        Raises: NotNow where the last look sees something else than idle; SavingFailed, botocore's
-        errors.
+        Raises: NotNow where the last look sees something else than idle; NotSavable, SavingFailed,
+        botocore's errors: then the endpoint is still there.
         """
         saved = described_in_full(self.clients, endpoint, ENDPOINT)
         where = save(self.clients, self.settings.save_to, saved)
@@ -66,9 +66,29 @@ class Remover:
         if endpoint.components:
             self._remove_components(endpoint)
             self._look_again(replace(endpoint, parts=endpoint.variants), mark)
-        self.clients.sagemaker.delete_endpoint(EndpointName=endpoint.name)
-        forget(self.clients, saved["scaling"])
-        return where
+        self._delete(endpoint)
+        try:
+            forget(self.clients, saved["scaling"])
+        except Exception as error:  # the endpoint is gone all the same, and that must be told
+            return where, f"it is deleted, but its autoscaling is not forgotten: {error}"
+        return where, ""
+
+    def _delete(self, endpoint: Endpoint) -> None:
+        sagemaker = self.clients.sagemaker
+        try:
+            sagemaker.delete_endpoint(EndpointName=endpoint.name)
+        except sagemaker.exceptions.ClientError:
+            # A call whose answer got lost is repeated by boto3, and refused then.
+            if not self._is_going(endpoint.name):
+                raise
+
+    def _is_going(self, name: str) -> bool:
+        sagemaker = self.clients.sagemaker
+        try:
+            told = sagemaker.describe_endpoint(EndpointName=name)
+        except sagemaker.exceptions.ClientError as error:
+            return is_missing(error)
+        return bool(told["EndpointStatus"] == "Deleting")
 
     def _look_again(self, endpoint: Endpoint, mark: datetime) -> None:
         sagemaker = self.clients.sagemaker
