@@ -183,6 +183,7 @@ def test_what_is_asked_has_exactly_the_dimensions_that_aws_publishes_by(account:
             assert dimensions == {"EndpointName": "async"}
         else:
             assert dimensions.keys() == {"EndpointName", "VariantName"}, metric
+    assert len(account.proxy.metrics()) == 9 + 4 + 4 + 5
     asked = {(n, m) for n, m, d in account.proxy.metrics() if d.get("EndpointName") == "async"}
     assert (OWN, "Invocations") not in asked
 
