@@ -19,7 +19,7 @@ from jupyter_idle_culler.fleet.report import FleetFailed
 
 from ..aws.endpoints import EndpointsStandIn
 from ..aws.stand_in import REGION, Refusal
-from .endpoint_world import WHOLE, World
+from .endpoint_world import WHOLE, World, ends_after
 
 DELETE: dict[str, Any] = {"action": "delete", "save_to": "/nowhere"}
 
@@ -143,12 +143,6 @@ def test_several_regions_are_one_report(account: World) -> None:
     assert [failure["name"] for failure in report.failed] == ["us-west-2"]
 
 
-def _ends_after(looks: int) -> Deadline:
-    """Return a deadline that is near after it was asked so often."""
-    left = iter([1000.0] * looks)
-    return Deadline(lambda: next(left, 0.0))
-
-
 def test_a_run_that_is_cut_short_reports_the_rest_and_the_next_goes_on_there(
     account: World,
 ) -> None:
@@ -157,12 +151,12 @@ def test_a_run_that_is_cut_short_reports_the_rest_and_the_next_goes_on_there(
     for name in names:
         account.sagemaker.add_endpoint(name)
         account.host(name)
-    first = account.run(deadline=_ends_after(8))
+    first = account.run(deadline=ends_after(8))
     done = _named(first)
     assert len(done) == 7  # one look is at the region's beginning
     assert first.matched == 12
     assert sorted([*done, *first.remaining]) == names
-    second = account.run(after=first.details["after"], deadline=_ends_after(6))
+    second = account.run(after=first.details["after"], deadline=ends_after(6))
     assert sorted(_named(second)) == sorted(first.remaining)
     whole = account.run(after=second.details["after"])
     assert _named(whole) == names
@@ -175,7 +169,7 @@ def test_what_was_looked_at_but_not_dealt_with_is_in_the_rest(account: World) ->
         account.sagemaker.add_endpoint(name)
         account.host(name)
     # A look at the beginning, one for each endpoint, and one more before the first is marked.
-    report = account.run(action="mark", dry_run=False, deadline=_ends_after(5))
+    report = account.run(action="mark", dry_run=False, deadline=ends_after(5))
     assert len(report.changed) == 1
     assert len(report.remaining) == 2
     marked = {call.parameters["ResourceArn"] for call in account.sagemaker.called("AddTags")}
@@ -186,7 +180,7 @@ def test_what_was_looked_at_but_not_dealt_with_is_in_the_rest(account: World) ->
 
 def test_no_time_at_all_is_said_for_each_region(account: World) -> None:
     """Nothing is asked, and nothing is lost without a word."""
-    report = account.run(deadline=_ends_after(0))
+    report = account.run(deadline=ends_after(0))
     assert report.remaining == [f"{REGION}: all endpoints"]
     assert account.sagemaker.calls == []
 

@@ -24,7 +24,7 @@ from .reading import (
     is_missing,
     listed,
 )
-from .removal import NotNow, Remover, by_part, grace_ends, may_go
+from .removal import NotNow, Remover, Underway, by_part, grace_ends, may_go
 from .saving import SCALING, NotSavable, described_in_full, save
 from .scaling import read_scaling, scale_to_zero, scales_to_zero
 from .settings import DELETE, MARK, REPORT, SCALE_TO_ZERO, Settings
@@ -221,11 +221,21 @@ class Region:
         elif settings.dry_run:
             self._report.change(name, action="delete")
         else:
-            remover = Remover(self._clients, settings, self._deadline, self._clock)
+            self._delete(endpoint, mark)
+
+    def _delete(self, endpoint: Endpoint, mark: datetime) -> None:
+        name = self._called(endpoint.name)
+        remover = Remover(self._clients, self._settings, self._deadline, self._clock)
+        try:
             where, left = remover.remove(endpoint, mark)
-            self._report.change(name, action="delete", saved=where)
-            if left:
-                self._report.fail(name, left)
+        except Underway as reason:
+            what = f"delete its inference components: {reason}"
+            self._report.change(name, action=what, saved=reason.saved)
+            self._report.remaining.append(name)
+            return
+        self._report.change(name, action="delete", saved=where)
+        if left:
+            self._report.fail(name, left)
 
     def _scale(self, endpoint: Endpoint, judgement: Judgement) -> None:
         name, verdict = self._called(endpoint.name), judgement.verdict
