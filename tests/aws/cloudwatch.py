@@ -40,6 +40,8 @@ class CloudWatchProxy:
         keep: bool = True,
     ) -> None:
         self.upstream, self.answers, self.fault = urlsplit(upstream), answers, fault
+        self.refuses: set[str] = set()
+        """Operations that are refused."""
         self.asked: list[Json] = []
         self.calls = 0
         self.queries = 0
@@ -121,7 +123,10 @@ class _Handler(BaseHTTPRequestHandler):
         cbor = self.headers.get("Smithy-Protocol") == "rpc-v2-cbor"
         kind = _CBOR if cbor else "application/x-amz-json-1.0"
         given = None
-        if (self.path if cbor else target).endswith("GetMetricData"):
+        operation = self.path.rpartition("/")[2] if cbor else target.rpartition(".")[2]
+        if operation in self.proxy.refuses:
+            given = "AccessDeniedException"
+        elif operation == "GetMetricData":
             given = self.proxy.get_metric_data(body, cbor)
         elif not cbor and not target:
             given = "UnknownProtocol"
