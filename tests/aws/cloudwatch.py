@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
         target = self.headers.get("X-Amz-Target", "")
         cbor = self.headers.get("Smithy-Protocol") == "rpc-v2-cbor"
         kind = _CBOR if cbor else "application/x-amz-json-1.0"
-        given = None
+        given: bytes | str | None = None
         operation = self.path.rpartition("/")[2] if cbor else target.rpartition(".")[2]
         if operation in self.proxy.refuses:
             given = "AccessDeniedException"
