@@ -30,7 +30,7 @@ def endpoints_handler(event: Any, context: Any = None) -> dict[str, Any]:
     from .clients import Clients
     from .endpoints.run import run
 
-    return _answered(lambda: run(event, Clients(), Deadline.of_lambda(context)))
+    return _answered(lambda: run(event, Clients(), Deadline.of_lambda(context), environ=os.environ))
 
 
 def apps_handler(event: Any, context: Any = None) -> dict[str, Any]:

@@ -52,6 +52,9 @@ class EndpointsStandIn(SageMakerStandIn):
         self.configs: dict[str, Json] = {}
         self.endpoints: dict[str, Json] = {}
         self.components: dict[str, Json] = {}
+        self.components_linger = 0
+        """So many lists still have a component that was deleted."""
+        self._leaving: dict[str, int] = {}
         self.tags: dict[str, dict[str, str]] = {}
         self.now = datetime.datetime.now(datetime.timezone.utc)
 
@@ -253,8 +256,12 @@ class EndpointsStandIn(SageMakerStandIn):
             "VariantName",
             "CreationTime",
             "LastModifiedTime",
+            "InferenceComponentStatus",
         )
         found = [{key: one[key] for key in keys} for _, one in sorted(self.components.items())]
+        for name in [n for n, left in self._leaving.items() if left <= 0]:
+            del self._leaving[name], self.components[name]
+        self._leaving = {name: left - 1 for name, left in self._leaving.items()}
         return self._paged("InferenceComponents", found, parameters)
 
     def _DescribeInferenceComponent(self, parameters: Mapping[str, Any]) -> Any:
@@ -289,9 +296,15 @@ class EndpointsStandIn(SageMakerStandIn):
         return {"InferenceComponentArn": arn}
 
     def _DeleteInferenceComponent(self, parameters: Mapping[str, Any]) -> Any:
-        self._DescribeInferenceComponent(parameters)
-        told = self.components.pop(parameters["InferenceComponentName"])
-        del self.tags[told["InferenceComponentArn"]]
+        told = self._DescribeInferenceComponent(parameters)
+        name = parameters["InferenceComponentName"]
+        if name in self._leaving:
+            raise Refusal("ValidationException", f"{name} is being deleted")
+        if self.components_linger:
+            told["InferenceComponentStatus"] = "Deleting"
+            self._leaving[name] = self.components_linger - 1
+            return
+        del self.tags[told["InferenceComponentArn"]], self.components[name]
 
 
 def _running(config: Json) -> Json:

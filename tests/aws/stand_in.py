@@ -285,6 +285,7 @@ class SageMakerStandIn:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits for an acknowledgement that is delayed
     stand_in: SageMakerStandIn
 
     def do_POST(self) -> None:

@@ -27,10 +27,16 @@ WHOLE = range(200)
 class World:
     """The stand-in of SageMaker, moto for the rest, and clients that speak to them."""
 
-    def __init__(self, sagemaker: EndpointsStandIn, moto: str, proxy: CloudWatchProxy) -> None:
+    def __init__(
+        self,
+        sagemaker: EndpointsStandIn,
+        moto: str,
+        proxy: CloudWatchProxy,
+        clients: Clients | None = None,
+    ) -> None:
         self.sagemaker, self.moto, self.proxy = sagemaker, moto, proxy
         self.now = sagemaker.now
-        self.clients = Clients(REGION)
+        self.clients = clients or Clients(REGION)
 
     def put(
         self,
@@ -106,3 +112,9 @@ def topic_with_queue() -> tuple[str, Callable[[], list[str]]]:
         return [json.loads(message["Body"])["Message"] for message in told]
 
     return topic, received
+
+
+def ends_after(looks: int) -> Deadline:
+    """Return a deadline that is near after it was asked so often."""
+    left = iter([1000.0] * looks)
+    return Deadline(lambda: next(left, 0.0))

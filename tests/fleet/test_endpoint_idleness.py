@@ -74,15 +74,29 @@ def _publish(account: World, kind: str, metrics: str) -> None:
         account.put(OWN, activity, named, WHOLE, 0)
     elif metrics == "before":
         account.put(OWN, activity, named, OLD, 5)
+    told = account.sagemaker.endpoints["e"]
+    if metrics == "young-host":
+        told["CreationTime"] = account.now - timedelta(hours=23)
+    elif metrics == "renewed-host":
+        account.sagemaker.configs["e-config"]["CreationTime"] = account.now - timedelta(hours=2)
+    elif metrics in ("updating-host", "creating-host"):
+        told["EndpointStatus"] = metrics.partition("-")[0].capitalize()
 
 
-METRICS = ("present", "zero-host", "zero", "absent-host", "absent", "partial", "before")
+METRICS = (
+    *("present", "zero-host", "zero", "absent-host", "absent", "partial", "before"),
+    *("young-host", "renewed-host", "updating-host", "creating-host"),
+)
 UNPROVEN = {"absent", "partial", "before"}
 
 
 def _expected(kind: str, metrics: str) -> str:
     if metrics == "present":
         return "busy"
+    if metrics.partition("-")[0] in ("young", "renewed"):
+        return "young"
+    if metrics.partition("-")[0] in ("updating", "creating"):
+        return "updating"
     if kind in ("serverless", "provisioned"):
         quiet = "idle_costs_nothing" if kind == "serverless" else "idle"
         no_proof = {"absent", "partial"} | ({"absent-host"} if kind == "serverless" else set())
@@ -102,9 +116,14 @@ def test_each_kind_with_each_state_of_its_metrics(account: World, kind: str, met
     lists = {key: [f["name"] for f in report.details[key]] for key in _LISTS}
     expected = _expected(kind, metrics)
     assert lists == {key: ["e"] if key == expected else [] for key in _LISTS}
-    if expected == "busy":
-        assert report.skipped[0]["reason"].startswith("busy: ")
+    if expected in ("busy", "young", "updating"):
+        assert report.skipped[0]["reason"].startswith(f"{expected}: ")
     assert not report.failed
+    # Only what is idle and costs is marked, and nothing is deleted without a grace.
+    acted = account.run(action="delete", match_all=True, save_to="/nowhere", dry_run=False)
+    done = [change["action"] for change in acted.changed]
+    assert done == (["mark"] if expected == "idle" else [])
+    assert account.deleted() == []
     assert not account.sagemaker.problems
 
 
@@ -139,6 +158,46 @@ def test_one_busy_variant_of_two_keeps_the_endpoint_and_the_idle_one_is_told(
     assert told["instances"] == [
         {"variant": "b", "shadow": False, "type": "ml.m5.large", "count": 3}
     ]
+
+
+def test_one_busy_component_of_two_keeps_the_endpoint_and_the_idle_one_is_told(
+    account: World,
+) -> None:
+    """As with variants; the instances below them have work, and are not told of."""
+    account.sagemaker.add_endpoint("e", [variant(kind="host")])
+    account.host("e")
+    for name in ("a", "b"):
+        account.sagemaker.add_component(name, "e")
+        named = {"InferenceComponentName": name}
+        account.put(COMPONENTS, "CPUUtilizationNormalized", named, WHOLE, 3)
+    account.put(OWN, "Invocations", {"InferenceComponentName": "a"}, [2], 5)
+    report = account.run(prices={"ml.m5.large": 0.5})
+    assert report.details["idle"] == []
+    assert [(f["part"], f["kind"]) for f in report.details["idle_variants"]] == [
+        ("b", "inference component")
+    ]
+    assert report.details["idle_variants"][0]["instances"] == []
+
+
+def test_a_busy_shadow_keeps_its_endpoint(account: World) -> None:
+    """Traffic to a shadow is traffic; the production variant is the idle one then."""
+    account.sagemaker.add_endpoint("e", shadow=[variant("dark")])
+    for name in ("main", "dark"):
+        account.host("e", variant=name)
+    account.invoked("e", [2], variant="dark")
+    report = account.run()
+    assert report.details["idle"] == []
+    assert [f["part"] for f in report.details["idle_variants"]] == ["main"]
+
+
+def test_one_unknown_variant_of_two_makes_the_endpoint_unknown(account: World) -> None:
+    """The silence of one proves nothing of the other."""
+    account.sagemaker.add_endpoint("e", [variant("a"), variant("b")])
+    account.host("e", variant="a")
+    report = account.run(action="mark", dry_run=False)
+    assert [f["name"] for f in report.details["unknown"]] == ["e"]
+    assert report.details["unknown"][0]["reason"].startswith("b: ")
+    assert report.changed == []
 
 
 def test_the_young_and_those_being_updated_are_left_alone(account: World) -> None:
@@ -183,6 +242,7 @@ def test_what_is_asked_has_exactly_the_dimensions_that_aws_publishes_by(account:
             assert dimensions == {"EndpointName": "async"}
         else:
             assert dimensions.keys() == {"EndpointName", "VariantName"}, metric
+    assert len(account.proxy.metrics()) == 9 + 4 + 4 + 5
     asked = {(n, m) for n, m, d in account.proxy.metrics() if d.get("EndpointName") == "async"}
     assert (OWN, "Invocations") not in asked
 

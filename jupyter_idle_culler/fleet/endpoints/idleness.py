@@ -73,7 +73,13 @@ def judged(
     of_verdict = {v: [(p, j) for p, j in parts if j.verdict is v] for v in Verdict}
     if busy := of_verdict[Verdict.BUSY]:
         reason = "; ".join(f"{part.name}: {judgement.reason}" for part, judgement in busy)
-        idle = tuple(of_verdict[Verdict.IDLE])
+        # The instances below a component that is busy are not idle, whatever their own metrics say.
+        carries = any(part.kind is Kind.COMPONENT for part, _ in busy)
+        idle = tuple(
+            (part, judgement)
+            for part, judgement in of_verdict[Verdict.IDLE]
+            if not (carries and part.kind is Kind.HOST)
+        )
         return Judgement(Verdict.BUSY, reason, last, False, peaks, idle)
     unknown = [
         f"{part.name}: {j.reason}"

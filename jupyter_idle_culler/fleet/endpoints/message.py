@@ -33,7 +33,8 @@ def short(report: Report) -> str:
 
 def paragraphs(report: Report) -> list[str]:
     """Return the message: what is done first, then each list, an endpoint a paragraph."""
-    told = [f"{report.matched} endpoints were looked at."]
+    looked = report.matched - len(report.remaining)
+    told = [f"{_count(looked, 'endpoint')} {'was' if looked == 1 else 'were'} looked at."]
     if report.dry_run and report.changed:
         told.append("This is a dry run: nothing was changed. What would be:")
     told += [change_line(change) for change in report.changed]

@@ -40,7 +40,10 @@ def _may_be_asked(text: str) -> bool:
 
 
 def bulk_tags(tagging: Any) -> dict[str, dict[str, str]]:
-    """Return the tags of all endpoints that have any, by ARN. Raises: botocore's errors."""
+    """Return the tags of all endpoints that have any, by ARN in lower case.
+
+    Raises: botocore's errors, BadAnswer.
+    """
     found = items(
         tagging,
         "get_resources",
@@ -48,7 +51,7 @@ def bulk_tags(tagging: Any) -> dict[str, dict[str, str]]:
         ResourceTypeFilters=[ENDPOINTS],
         ResourcesPerPage=MOST_A_PAGE,
     )
-    return {item["ResourceARN"]: as_mapping(item["Tags"]) for item in found}
+    return {item["ResourceARN"].lower(): as_mapping(item["Tags"]) for item in found}
 
 
 def tags_of(sagemaker: Any, arn: str) -> dict[str, str]:
@@ -59,6 +62,13 @@ def tags_of(sagemaker: Any, arn: str) -> dict[str, str]:
 def as_mapping(tags: Sequence[Json]) -> dict[str, str]:
     """Return AWS' list of tags as a mapping."""
     return {tag["Key"]: tag["Value"] for tag in tags}
+
+
+def is_missing(error: Exception) -> bool:
+    """Tell whether SageMaker's error says that what was asked for is not there."""
+    told = getattr(error, "response", {}).get("Error", {})
+    missing = "could not find" in told.get("Message", "").lower()
+    return told.get("Code") == "ValidationException" and missing
 
 
 def components_by_endpoint(sagemaker: Any) -> dict[str, list[dict[str, Any]]]:

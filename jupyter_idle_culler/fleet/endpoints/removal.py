@@ -16,18 +16,30 @@ from .idleness import before_asking, judged
 from .marks import mark_of
 from .metrics import ask, queries_of
 from .model import Endpoint, Judgement, Verdict
-from .reading import components_by_endpoint, described, tags_of
+from .reading import components_by_endpoint, described, is_missing, tags_of
 from .saving import ENDPOINT, described_in_full, save
 from .scaling import forget
 from .settings import Settings
 from .window import Window
 
+_DELETING = "Deleting"
 _POLL_SECONDS = 5.0
 _MOST_WAITED_SECONDS = 600.0
 
 
 class NotNow(IdleCullerError):
     """It is left alone after all; the message says why."""
+
+
+class Underway(IdleCullerError):
+    """Its inference components were deleted, and it itself was not; the message says why.
+
+    ``saved``: where all of it is saved.
+    """
+
+    def __init__(self, reason: str, saved: str) -> None:
+        super().__init__(reason)
+        self.saved = saved
 
 
 def by_part(endpoint: Endpoint, answers: list[Any]) -> dict[Any, Any]:
@@ -54,21 +66,46 @@ class Remover:
     wall_clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc)
     sleep: Callable[[float], None] = time.sleep
 
-    def remove(self, endpoint: Endpoint, mark: datetime) -> str:
-        """Remove an endpoint and return where it is saved.
+    def remove(self, endpoint: Endpoint, mark: datetime) -> tuple[str, str]:
+        """Remove an endpoint; return where it is saved, and what could not be tidied up after it.
 
-        Raises: NotNow where the last look sees something else than idle; SavingFailed, botocore's
-        errors.
+        Raises: NotNow where the last look sees something else than idle; Underway where that is
+        after its inference components were deleted; NotSavable, SavingFailed, botocore's errors.
+        In each case the endpoint is still there.
         """
         saved = described_in_full(self.clients, endpoint, ENDPOINT)
         where = save(self.clients, self.settings.save_to, saved)
         self._look_again(endpoint, mark)
         if endpoint.components:
             self._remove_components(endpoint)
-            self._look_again(replace(endpoint, parts=endpoint.variants), mark)
-        self.clients.sagemaker.delete_endpoint(EndpointName=endpoint.name)
-        forget(self.clients, saved["scaling"])
-        return where
+            try:
+                self._wait_for_components(endpoint)
+                self._look_again(replace(endpoint, parts=endpoint.variants), mark)
+            except NotNow as reason:
+                raise Underway(str(reason), where) from reason
+        self._delete(endpoint)
+        try:
+            forget(self.clients, saved["scaling"])
+        except Exception as error:  # the endpoint is gone all the same, and that must be told
+            return where, f"it is deleted, but its autoscaling is not forgotten: {error}"
+        return where, ""
+
+    def _delete(self, endpoint: Endpoint) -> None:
+        sagemaker = self.clients.sagemaker
+        try:
+            sagemaker.delete_endpoint(EndpointName=endpoint.name)
+        except sagemaker.exceptions.ClientError:
+            # A call whose answer got lost is repeated by boto3, and refused then.
+            if not self._is_going(endpoint.name):
+                raise
+
+    def _is_going(self, name: str) -> bool:
+        sagemaker = self.clients.sagemaker
+        try:
+            told = sagemaker.describe_endpoint(EndpointName=name)
+        except sagemaker.exceptions.ClientError as error:
+            return is_missing(error)
+        return bool(told["EndpointStatus"] == _DELETING)
 
     def _look_again(self, endpoint: Endpoint, mark: datetime) -> None:
         sagemaker = self.clients.sagemaker
@@ -95,12 +132,19 @@ class Remover:
             raise NotNow(message)
 
     def _remove_components(self, endpoint: Endpoint) -> None:
-        """Delete the components, adapters before their base, and wait: they hold the endpoint."""
+        """Delete the components, adapters before their base: they hold the endpoint."""
         sagemaker = self.clients.sagemaker
+        there = {
+            component["InferenceComponentName"]: component.get("InferenceComponentStatus")
+            for component in components_by_endpoint(sagemaker).get(endpoint.name, ())
+        }
         for part in sorted(endpoint.components, key=lambda part: part.proof == part.name):
-            sagemaker.delete_inference_component(InferenceComponentName=part.name)
+            if there.get(part.name, _DELETING) != _DELETING:
+                sagemaker.delete_inference_component(InferenceComponentName=part.name)
+
+    def _wait_for_components(self, endpoint: Endpoint) -> None:
         until = time.monotonic() + _MOST_WAITED_SECONDS
-        while components_by_endpoint(sagemaker).get(endpoint.name):
+        while components_by_endpoint(self.clients.sagemaker).get(endpoint.name):
             if self.deadline.near() or time.monotonic() > until:
                 message = "its inference components are being deleted; the next run does the rest"
                 raise NotNow(message)

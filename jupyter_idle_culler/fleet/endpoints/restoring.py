@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -11,7 +12,7 @@ from ...errors import IdleCullerError
 from ..clients import Clients
 from ..report import Report
 from .model import Endpoint
-from .reading import IN_SERVICE, components_by_endpoint, described
+from .reading import IN_SERVICE, components_by_endpoint, described, is_missing
 from .saving import SCALING, load
 from .scaling import accepted, put_back, remove_others
 
@@ -73,7 +74,7 @@ class _Restorer:
             message = f"it is there with another configuration, {there['EndpointConfigName']}"
             raise RestoreFailed(message)
         if not only_scaling:
-            if self._config_is_missing():
+            if self._configis_missing():
                 steps.append("configuration")
                 if not dry_run:
                     self._make_config()
@@ -94,17 +95,17 @@ class _Restorer:
         try:
             return self._sagemaker.describe_endpoint(EndpointName=self._name)
         except self._sagemaker.exceptions.ClientError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
             return None
 
-    def _config_is_missing(self) -> bool:
+    def _configis_missing(self) -> bool:
         wanted = self._saved["config"]
         name = wanted["EndpointConfigName"]
         try:
             there = self._sagemaker.describe_endpoint_config(EndpointConfigName=name)
         except self._sagemaker.exceptions.ClientError as error:
-            if not _is_missing(error):
+            if not is_missing(error):
                 raise
             return True
         if _compared(there) != _compared(wanted):
@@ -175,14 +176,7 @@ def _is_adapter(component: Json) -> bool:
     return bool(component["described"].get("Specification", {}).get("BaseInferenceComponentName"))
 
 
-def _is_missing(error: Any) -> bool:
-    told = error.response["Error"]
-    return told["Code"] == "ValidationException" and "could not find" in told["Message"].lower()
-
-
 def _compared(config: Json) -> str:
-    import json
-
     kept = {key: value for key, value in config.items() if key not in _NOT_COMPARED}
     return json.dumps(kept, sort_keys=True, default=str)
 

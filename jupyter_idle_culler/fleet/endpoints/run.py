@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -11,22 +10,11 @@ from ..clients import Clients
 from ..deadline import Deadline
 from ..notify import publish
 from ..report import Report
-from ..selection import exempt
 from . import message
-from .findings import finding, part_finding
-from .idleness import before_asking, judged, of_config
-from .marks import MARK_TAG, mark_of, remove_mark, set_mark, stands
-from .metrics import Query, answered, queries_of
-from .model import Endpoint, Judgement, Kind, Verdict
-from .reading import bulk_tags, components_by_endpoint, described, instance_types, listed
-from .removal import NotNow, Remover, by_part, grace_ends, may_go
-from .saving import SCALING, described_in_full, save
-from .scaling import read_scaling, scale_to_zero, scales_to_zero
-from .settings import DELETE, MARK, SCALE_TO_ZERO, Settings, read
-from .window import Window
-
-Progress = Callable[[str], None]
-_LISTS = {Verdict.IDLE: "idle", Verdict.FREE: "idle_costs_nothing", Verdict.UNKNOWN: "unknown"}
+from .marks import remove_mark
+from .order import turned
+from .region import LISTS, Progress, Region
+from .settings import Settings, read
 
 
 def run(
@@ -34,30 +22,34 @@ def run(
     clients: Clients,
     deadline: Deadline,
     *,
+    environ: Mapping[str, str] | None = None,
     now: datetime | None = None,
     progress: Progress = lambda text: None,
 ) -> Report:
     """Do what an event asks for. Raises: EventError, and nothing was changed.
 
-    The report's ``details`` have the lists ``idle``, ``idle_costs_nothing``, ``unknown`` and
-    ``idle_variants``, and ``after``: with it in the event, the next run goes on where this one had
-    to end.
+    ``environ`` has what the event leaves out. The report's ``details`` have the lists ``idle``,
+    ``idle_costs_nothing``, ``unknown`` and ``idle_variants``, and ``after``, which is empty unless
+    the run had to end early: with it in an event, the next run goes on exactly there. Without it
+    the next run begins somewhere else by itself (see `order`).
     """
-    settings = read(event, os.environ)
+    settings = read(event, environ or {})
     moment = now or _utc()
     report = Report(settings.dry_run)
     report.details |= {"action": settings.action, "after": {}, "idle_variants": []}
-    report.details |= {key: [] for key in _LISTS.values()}
+    report.details |= {key: [] for key in LISTS.values()}
     marked: list[tuple[Clients, str, str]] = []
-    for region in settings.regions or (clients.region,):
+    for region in _in_order(settings, clients, moment):
         its = clients if region == clients.region else type(clients)(region, clients.session)
-        one = _Region(settings, its, region, deadline, moment, report, progress)
-        one.wall_clock = _utc if now is None else lambda: moment
+        clock = _utc if now is None else lambda: moment
+        one = Region(settings, its, region, deadline, moment, report, progress, clock)
         try:
             one.run()
         except Exception as error:  # a region that cannot be read is told; the others are done
             report.fail(region, error)
         marked += [(its, name, arn) for name, arn in one.marked]
+    for key in ("idle_variants", *LISTS.values()):
+        report.details[key].sort(key=lambda f: (f["region"], f["name"], f.get("part", "")))
     if settings.topic_arn and message.worth_telling(report):
         _tell(settings, clients, report, marked)
     return report
@@ -65,6 +57,12 @@ def run(
 
 def _utc() -> datetime:
     return datetime.now(timezone.utc)
+
+
+def _in_order(settings: Settings, clients: Clients, now: datetime) -> list[str]:
+    """Return the regions; first those in which a run before was cut short."""
+    regions = turned(settings.regions or (clients.region,), now)
+    return sorted(regions, key=lambda region: region not in settings.after)
 
 
 def _tell(
@@ -82,200 +80,3 @@ def _tell(
                 report.skip(name, "its mark was taken back: nobody could be told")
             except Exception as second:  # as above
                 report.fail(name, second)
-
-
-class _Region:
-    """One region of a run."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        clients: Clients,
-        region: str,
-        deadline: Deadline,
-        now: datetime,
-        report: Report,
-        progress: Progress,
-    ) -> None:
-        self._settings, self._clients, self._region = settings, clients, region
-        self._deadline, self._report, self._progress = deadline, report, progress
-        self._window = Window.of(now, settings.idle, settings.grace)
-        self._several = len(settings.regions) > 1
-        self._looked = 0
-        self.marked: list[tuple[str, str]] = []
-        self.wall_clock: Callable[[], datetime] = _utc
-
-    def run(self) -> None:
-        # Without the tags nobody knows what is exempt, nor which grace runs: they come first.
-        self._tags = bulk_tags(self._clients.tagging)
-        try:
-            self._components: dict[str, list[dict[str, Any]]] | None = components_by_endpoint(
-                self._clients.sagemaker
-            )
-        except Exception as error:  # what may have components is unknown then, not idle
-            self._components = None
-            self._report.fail(self._called("ListInferenceComponents"), error)
-        cloudwatch = self._clients.cloudwatch
-        for endpoint, answers in answered(
-            cloudwatch, self._to_ask(), self._window, self._not_answered
-        ):
-            try:
-                self._one(endpoint, answers)
-            except NotNow as reason:
-                self._report.skip(self._called(endpoint.name), str(reason))
-            except Exception as error:  # one that is refused does not end the others
-                self._report.fail(self._called(endpoint.name), error)
-
-    def _not_answered(self, error: Exception) -> None:
-        self._report.fail(self._called("GetMetricData"), error)
-
-    def _called(self, name: str) -> str:
-        return f"{self._region}/{name}" if self._several else name
-
-    def _to_ask(self) -> Iterator[tuple[Endpoint, list[Query]]]:
-        """Yield the endpoints that have to be judged by metrics, as they are listed."""
-        after = self._settings.after.get(self._region, "")
-        over = False
-        try:
-            for told in listed(self._clients.sagemaker, self._settings.selection.name_contains):
-                name = told["EndpointName"]
-                tags = self._tags.get(told["EndpointArn"], {})
-                if name <= after or not self._settings.selection.matches(name, tags):
-                    continue
-                self._report.matched += 1
-                over = over or self._deadline.near()
-                if over:
-                    self._report.remaining.append(self._called(name))
-                    continue
-                endpoint = self._described(told, tags)
-                if endpoint is not None:
-                    yield endpoint, [query for _, query in queries_of(endpoint)]
-                self._report.details["after"][self._region] = name
-                self._looked += 1
-                self._progress(f"{self._region}: {self._looked} endpoints")
-        except Exception as error:  # a page that fails: those before it are done
-            self._report.fail(self._called("ListEndpoints"), error)
-        if not over:
-            self._report.details["after"].pop(self._region, None)
-
-    def _described(self, told: Any, tags: dict[str, str]) -> Endpoint | None:
-        """Describe an endpoint that is to be judged by metrics; None: what it is was told."""
-        name = self._called(told["EndpointName"])
-        if exempt(tags):
-            self._report.skip(name, "its tags exempt it")
-            return None
-        early = before_asking(told["EndpointStatus"], told["CreationTime"], self._window)
-        if early is not None:
-            self._report.skip(name, f"{early.verdict.value}: {early.reason}")
-            return None
-        components = (
-            None if self._components is None else self._components.get(told["EndpointName"], [])
-        )
-        try:
-            return described(
-                self._clients.sagemaker, self._region, told["EndpointName"], tags, components
-            )
-        except Exception as error:  # one of many
-            self._report.fail(name, error)
-            return None
-
-    def _one(self, endpoint: Endpoint, answers: list[Any]) -> None:
-        """Judge one endpoint, tell of it, do what is asked for."""
-        found = by_part(endpoint, answers)
-        window, name = self._window, self._called(endpoint.name)
-        judgement = judged(endpoint, found, window, window.since)
-        born = endpoint.created
-        types: dict[str, str] = {}
-        if judgement.verdict is not Verdict.BUSY or judgement.idle_parts:
-            types, made = self._config(endpoint)
-            judgement = of_config(judgement, made, window)
-            born = max(born, made)
-        self._list(endpoint, judgement, types)
-        mark = mark_of(endpoint.tags)
-        if judgement.verdict is Verdict.BUSY:
-            self._busy(endpoint, judgement)
-        elif self._settings.action == SCALE_TO_ZERO:
-            self._scale(endpoint, judgement)
-        elif self._settings.action not in (MARK, DELETE):
-            if judgement.verdict is not Verdict.IDLE:
-                self._report.skip(name, f"{judgement.verdict.value}: {judgement.reason}")
-        elif not may_go(judgement, self._settings.include_free):
-            self._report.skip(name, f"{judgement.verdict.value}: {judgement.reason}")
-        elif mark is None or not stands(mark, born, window.now):
-            self._mark(endpoint, "mark")
-        else:
-            during = judged(endpoint, found, window, min(mark, window.since))
-            self._marked(endpoint, mark, during)
-
-    def _busy(self, endpoint: Endpoint, judgement: Judgement) -> None:
-        name = self._called(endpoint.name)
-        if self._settings.action in (MARK, DELETE) and MARK_TAG in endpoint.tags:
-            if not self._settings.dry_run:
-                remove_mark(self._clients.sagemaker, endpoint.arn)
-            self._report.change(name, action="unmark", reason=judgement.reason)
-        else:
-            self._report.skip(name, f"busy: {judgement.reason}")
-
-    def _mark(self, endpoint: Endpoint, action: str) -> None:
-        now, name = self._window.now, self._called(endpoint.name)
-        if not self._settings.dry_run:
-            set_mark(self._clients.sagemaker, endpoint.arn, now)
-            self.marked.append((name, endpoint.arn))
-        until = grace_ends(now, self._settings.grace).strftime("%Y-%m-%d %H:%M UTC")
-        more = {"may_be_deleted_after": until} if self._settings.action == DELETE else {}
-        self._report.change(name, action=action, **more)
-
-    def _marked(self, endpoint: Endpoint, mark: datetime, during: Judgement) -> None:
-        """Go on with one that is idle and has a mark. ``during``: what it was since then."""
-        name, settings = self._called(endpoint.name), self._settings
-        until = grace_ends(mark, settings.grace)
-        if during.verdict is Verdict.BUSY:
-            self._mark(endpoint, "mark anew: it was used in its grace")
-        elif not may_go(during, settings.include_free):
-            self._report.skip(name, f"{during.verdict.value} in its grace: {during.reason}")
-        elif settings.action == MARK:
-            self._report.skip(name, f"idle, marked at {mark:%Y-%m-%d %H:%M} UTC already")
-        elif self._window.now < until:
-            self._report.skip(name, f"idle, in its grace until {until:%Y-%m-%d %H:%M} UTC")
-        elif self._deadline.near():
-            self._report.remaining.append(name)
-        elif settings.dry_run:
-            self._report.change(name, action="delete")
-        else:
-            remover = Remover(self._clients, settings, self._deadline, self.wall_clock)
-            self._report.change(name, action="delete", saved=remover.remove(endpoint, mark))
-
-    def _scale(self, endpoint: Endpoint, judgement: Judgement) -> None:
-        name, verdict = self._called(endpoint.name), judgement.verdict
-        asynchronous = all(part.kind is Kind.ASYNCHRONOUS for part in endpoint.variants)
-        if verdict is not Verdict.IDLE:
-            self._report.skip(name, f"{verdict.value}: {judgement.reason}")
-        elif not asynchronous:
-            self._report.skip(name, "only asynchronous endpoints can be scaled to zero")
-        elif scales_to_zero(former := read_scaling(self._clients, endpoint), endpoint):
-            self._report.skip(name, "it scales to zero already")
-        elif self._settings.dry_run:
-            self._report.change(name, action=SCALE_TO_ZERO)
-        else:
-            saved = described_in_full(self._clients, endpoint, SCALING)
-            where = save(self._clients, self._settings.save_to, saved)
-            backlog = self._settings.backlog_per_instance
-            scale_to_zero(self._clients, endpoint, former, backlog)
-            self._report.change(name, action=SCALE_TO_ZERO, saved=where)
-
-    def _config(self, endpoint: Endpoint) -> tuple[dict[str, str], datetime]:
-        """Return the instance types of a configuration, and when it was made."""
-        told = self._clients.sagemaker.describe_endpoint_config(EndpointConfigName=endpoint.config)
-        made: datetime = told["CreationTime"]
-        return instance_types(told), made
-
-    def _list(self, endpoint: Endpoint, judgement: Judgement, types: dict[str, str]) -> None:
-        window, prices = self._window, self._settings.prices
-        key = _LISTS.get(judgement.verdict)
-        if key is not None:
-            told = finding(endpoint, judgement, window, types, prices)
-            self._report.details[key].append(told)
-        self._report.details["idle_variants"] += [
-            part_finding(endpoint, part, its, window, types, prices)
-            for part, its in judgement.idle_parts
-        ]

@@ -14,7 +14,7 @@ from ...errors import IdleCullerError
 from ..clients import Clients
 from .marks import MARK_TAG
 from .model import Endpoint
-from .reading import components_by_endpoint, tags_of
+from .reading import components_by_endpoint, is_missing, tags_of
 from .scaling import has_ours, read_scaling
 
 FORMAT = 1
@@ -26,14 +26,25 @@ class SavingFailed(IdleCullerError):
     """What was saved is not there, or is not what was saved; nothing was changed."""
 
 
+class NotSavable(IdleCullerError):
+    """What a restore would need is gone already: the endpoint stays."""
+
+
 def described_in_full(clients: Clients, endpoint: Endpoint, what: str) -> dict[str, Any]:
-    """Return all that is needed to make an endpoint again. Raises: botocore's errors.
+    """Return all that is needed to make an endpoint again. Raises: NotSavable, botocore's errors.
 
     ``what``: ``endpoint``, or ``scaling`` where only that is going to change.
     """
     sagemaker = clients.sagemaker
     told = sagemaker.describe_endpoint(EndpointName=endpoint.name)
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=told["EndpointConfigName"])
+    name = told["EndpointConfigName"]
+    try:
+        config = sagemaker.describe_endpoint_config(EndpointConfigName=name)
+    except sagemaker.exceptions.ClientError as error:
+        if not is_missing(error):
+            raise
+        message = f"its configuration {name} was deleted: without it, it could not be restored"
+        raise NotSavable(message) from error
     saved = {
         "format": FORMAT,
         "what": what,

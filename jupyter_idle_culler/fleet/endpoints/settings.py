@@ -18,7 +18,7 @@ MOST_HOURS = 2160.0
 
 @dataclass(frozen=True)
 class Settings:
-    """What a run is asked to do; see docs/fleet-endpoints.md for each field."""
+    """What a run is asked to do; see docs/fleet.md for each field."""
 
     selection: Selection
     action: str = REPORT
@@ -32,7 +32,7 @@ class Settings:
     include_free: bool = False
     backlog_per_instance: float = 5.0
     after: Mapping[str, str] = field(default_factory=dict)
-    """By region, the name of the endpoint after which the run begins: a run before ended there."""
+    """By region, the endpoint after which the run begins: a run before ended there."""
 
 
 def read(event: Any, environ: Mapping[str, str]) -> Settings:
