@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from . import aws_calls, crowd, decide, lateness, start_up, steady_cost
+from . import aws_calls, crowd, decide, fleet_schedules, lateness, start_up, steady_cost
 from .figures import Figure, in_unit, table
 
 
@@ -35,6 +35,7 @@ GROUPS: dict[str, Callable[..., Iterator[Figure]]] = {
     "activation": _activation,
     "untouched-tab": _untouched_tab,
     "aws": aws_calls.measure,
+    "fleet-schedules": fleet_schedules.measure,
 }
 
 
