@@ -98,6 +98,8 @@ def _due_on(instance: Instance, window_start: datetime) -> Due:
         return Due(NOTHING, f"it is {status}: it can be started from Stopped or Failed")
     if remembered and in_window:
         text = "it was on in this window and has been stopped since: it stays so"
+        if status == "Failed":
+            text = "it failed in this window: it is not started again in it"
         return Due(NOTHING, text)
     return Due(START, f"scheduled to be on since {mark(window_start)}", window_start)
 

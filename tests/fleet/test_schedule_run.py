@@ -121,6 +121,16 @@ def test_a_start_that_never_came_about_is_made_again(office: Office) -> None:
     assert done(office.at("07:15").run()) == {"dev-1": "start"}
 
 
+def test_a_start_that_failed_in_the_window_is_not_made_again_in_it(office: Office) -> None:
+    """It would fail each quarter of an hour; the next window tries again."""
+    office.add("dev-1", "Stopped")
+    office.at("07:00").run()
+    office.at("07:05").sagemaker.turn("dev-1", "Failed")
+    report = office.at("07:15").run()
+    assert why(report)["dev-1"] == "it failed in this window: it is not started again in it"
+    assert done(office.at("07:00", day=1).run()) == {"dev-1": "start"}
+
+
 def test_a_person_who_starts_one_in_the_off_hours_gets_a_grace(office: Office) -> None:
     """Two hours unless told otherwise; then it is judged like any other."""
     office.add("dev-1", "InService", since="22:00")
