@@ -183,7 +183,7 @@ class Region:
         elif not may_go(judgement, self._settings.include_free):
             self._report.skip(name, f"{judgement.verdict.value}: {judgement.reason}")
         elif mark is None or not stands(mark, born, window.now):
-            self._mark(endpoint, "mark")
+            self._mark(endpoint)
         else:
             during = judged(endpoint, found, window, min(mark, window.since))
             self._marked(endpoint, mark, during)
@@ -197,21 +197,22 @@ class Region:
         else:
             self._report.skip(name, f"busy: {judgement.reason}")
 
-    def _mark(self, endpoint: Endpoint, action: str) -> None:
+    def _mark(self, endpoint: Endpoint, **more: str) -> None:
         now, name = self._window.now, self._called(endpoint.name)
         if not self._settings.dry_run:
             set_mark(self._clients.sagemaker, endpoint.arn, now)
             self.marked.append((name, endpoint.arn))
-        until = grace_ends(now, self._settings.grace).strftime("%Y-%m-%d %H:%M UTC")
-        more = {"may_be_deleted_after": until} if self._settings.action == DELETE else {}
-        self._report.change(name, action=action, **more)
+        if self._settings.action == DELETE:
+            until = grace_ends(now, self._settings.grace)
+            more["may_be_deleted_after"] = until.strftime("%Y-%m-%d %H:%M UTC")
+        self._report.change(name, action=MARK, **more)
 
     def _marked(self, endpoint: Endpoint, mark: datetime, during: Judgement) -> None:
         """Go on with one that is idle and has a mark. ``during``: what it was since then."""
         name, settings = self._called(endpoint.name), self._settings
         until = grace_ends(mark, settings.grace)
         if during.verdict is Verdict.BUSY:
-            self._mark(endpoint, "mark anew: it was used in its grace")
+            self._mark(endpoint, reason="it was used in its grace, which begins anew")
         elif not may_go(during, settings.include_free):
             self._report.skip(name, f"{during.verdict.value} in its grace: {during.reason}")
         elif settings.action == MARK:
@@ -219,7 +220,7 @@ class Region:
         elif self._window.now < until:
             self._report.skip(name, f"idle, in its grace until {until:%Y-%m-%d %H:%M} UTC")
         elif settings.dry_run:
-            self._report.change(name, action="delete")
+            self._report.change(name, action=DELETE)
         else:
             self._delete(endpoint, mark)
 
@@ -229,11 +230,11 @@ class Region:
         try:
             where, left = remover.remove(endpoint, mark)
         except Underway as reason:
-            what = f"delete its inference components: {reason}"
-            self._report.change(name, action=what, saved=reason.saved)
+            what = "delete inference components"
+            self._report.change(name, action=what, reason=str(reason), saved=reason.saved)
             self._report.remaining.append(name)
             return
-        self._report.change(name, action="delete", saved=where)
+        self._report.change(name, action=DELETE, saved=where)
         if left:
             self._report.fail(name, left)
 

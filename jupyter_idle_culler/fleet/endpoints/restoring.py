@@ -36,10 +36,13 @@ def restore(
 ) -> Report:
     """Restore what was saved in a file or in S3; a restore that was interrupted goes on.
 
-    Models are not saved: they must still be there. Raises: SavingFailed, OSError, botocore's errors
-    where nothing was begun; what fails later is in the report.
+    It comes back in the region that it was saved in, whichever ``clients`` speak to. Models are not
+    saved: they must still be there. Raises: SavingFailed, OSError, botocore's errors where nothing
+    was begun; what fails later is in the report.
     """
     saved = load(clients, where)
+    if saved["region"] != clients.region:
+        clients = type(clients)(saved["region"], clients.session)
     name = saved["endpoint"]["EndpointName"]
     report = Report(dry_run, matched=1)
     try:

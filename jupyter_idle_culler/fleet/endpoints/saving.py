@@ -19,6 +19,7 @@ from .scaling import has_ours, read_scaling
 
 FORMAT = 1
 ENDPOINT, SCALING = "endpoint", "scaling"
+_PARTS = {"region", "endpoint", "config", "tags", "config_tags", "components", "scaling"}
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 
 
@@ -137,7 +138,7 @@ def load(clients: Clients, where: str) -> dict[str, Any]:
     try:
         found = json.loads(text)
         good = found["format"] == FORMAT and found["what"] in (ENDPOINT, SCALING)
-        good = good and {"endpoint", "config", "tags", "components", "scaling"} <= found.keys()
+        good = good and found.keys() >= _PARTS
     except (ValueError, KeyError, TypeError, AttributeError):
         good = False
     if not good:
