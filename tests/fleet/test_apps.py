@@ -303,7 +303,7 @@ def test_the_handler_takes_its_defaults_from_the_environment(
     app(studio, "dev-1", hours=30)
     for name, value in {
         "IDLE_CULLER_NAME_CONTAINS": "dev-",
-        "IDLE_CULLER_MATCH_ALL": "false",
+        "IDLE_CULLER_MATCH_ALL": "",
         "IDLE_CULLER_TAGS": "{}",
         "IDLE_CULLER_DRY_RUN": "false",
         "IDLE_CULLER_MAX_AGE_HOURS": "24",
