@@ -126,7 +126,8 @@ def test_what_speaks_to_aws_knows_nothing_of_the_rest() -> None:
 
 def test_the_fleet_runs_without_jupyter() -> None:
     """AWS Lambda has boto3 and the standard library: nothing else is imported, boto3 late."""
-    ours = ("jupyter_idle_culler.fleet", "jupyter_idle_culler.errors")
+    names = ("fleet", "errors", "_version")  # the version: of the zip that is made here
+    ours = tuple(f"jupyter_idle_culler.{name}" for name in names)
     for path in sorted((PACKAGE / "fleet").rglob("*.py")):
         for name in imports_of(path):
             top = name.partition(".")[0]
