@@ -8,6 +8,8 @@ from typing import Any
 
 RESERVE_SECONDS = 45.0
 """Time for the calls that are under way, their retries, and to tell of it."""
+_MOST_OF_ALL = 0.25
+"""A function that may run for a minute only must not spend it all on the reserve."""
 
 
 class Deadline:
@@ -32,4 +34,7 @@ class Deadline:
     def of_lambda(cls, context: Any) -> Deadline:
         """Return the deadline of a Lambda invocation (``context`` None: it has none)."""
         left = getattr(context, "get_remaining_time_in_millis", None)
-        return cls.never() if left is None else cls(lambda: float(left()) / 1000)
+        if left is None:
+            return cls.never()
+        reserve = min(RESERVE_SECONDS, float(left()) / 1000 * _MOST_OF_ALL)
+        return cls(lambda: float(left()) / 1000, reserve)

@@ -46,10 +46,7 @@ class Plan:
 
 
 class Run:
-    """Goes over the instances once. ``edge`` afterwards: a stop was held back, or something done.
-
-    ``now`` is the time that all of them are judged at.
-    """
+    """Goes over the instances once. ``now`` is the time that all of them are judged at."""
 
     def __init__(self, clients: Clients, plan: Plan, now: datetime, deadline: Deadline) -> None:
         self._clients, self._plan, self._now, self._deadline = clients, plan, now, deadline

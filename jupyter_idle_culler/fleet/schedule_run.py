@@ -65,8 +65,9 @@ def run(
     clients = clients or Clients(region or None)
     going = Run(clients, plan, now, deadline)
     report = going.run(progress)
-    worth_telling = report.changed or report.failed or report.remaining
-    if topic and (worth_telling or _newly_held(going.held, now, every)):
+    news = report.changed or report.failed or report.remaining
+    # Who calls it by hand wants an answer; what is called each quarter of an hour tells news.
+    if topic and (news or (report.matched and not every) or _newly_held(going.held, now, every)):
         try:
             publish(clients.sns, topic, subject(report), paragraphs(report), subject(report))
         except Exception as error:  # boto3's: what was done is done, and must be reported
@@ -75,12 +76,9 @@ def run(
 
 
 def _newly_held(held: list[Moment], now: datetime, every: timedelta) -> bool:
-    """Tell whether a stop was held back that no earlier run has told of.
-
-    Runs come ``every`` so often; zero: this one was asked for by somebody.
-    """
+    """Tell whether a stop was held back that no earlier run, ``every`` so often, has told of."""
     ends = [moment.off_since for moment in held if moment.off_since is not None]
-    return bool(held) and (not every or any(now - end < every for end in ends))
+    return any(now - end < every for end in ends)
 
 
 def subject(report: Report) -> str:

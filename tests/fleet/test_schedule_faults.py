@@ -266,6 +266,11 @@ def test_the_topic_is_told_what_was_done_and_what_was_left_and_why(
     )
     office.at("09:15").run(topic_arn=arn, every_minutes=15)
     assert received() == []
+    office.run(topic_arn=arn)
+    (message,) = received()
+    assert message.startswith("Left alone:\n  dev-1: it is InService, as scheduled")
+    office.run(topic_arn=arn, name_contains="nothing-has-this")
+    assert received() == []
 
 
 def test_a_stop_that_is_held_back_is_told_once_an_evening(

@@ -119,16 +119,22 @@ def test_a_deadline_is_near_when_only_the_reserve_is_left() -> None:
     """A Lambda's context says what is left; without one there is no deadline."""
 
     class Context:
-        left = 46_000
+        left = 900_000
 
         def get_remaining_time_in_millis(self) -> int:
             return self.left
 
     context = Context()
     deadline = Deadline.of_lambda(context)
+    context.left = 45_001
     assert not deadline.near()
     context.left = 45_000
     assert deadline.near()
+    context.left = 20_000
+    short = Deadline.of_lambda(context)
+    assert not short.near()
+    context.left = 5_000
+    assert short.near()
     assert not Deadline.of_lambda(None).near()
 
 
