@@ -82,7 +82,8 @@ class SageMakerStandIn:
     """The API, on a port of its own. Use it as a context manager.
 
     ``linger_seconds`` is how long what stops is stopping. ``allows`` is the policy of who asks.
-    ``expired``: the credentials have. ``token``: the session token that must be sent with them.
+    ``expired``: the credentials have. ``key``: their id. ``token``: the session token that must be
+    sent with them.
     ``problems`` are broken rules of the model or the signature. ``services``: what it answers for,
     by the first half of a request's target, each with the name of its model and of its signatures.
     """
@@ -93,6 +94,7 @@ class SageMakerStandIn:
         self.linger_seconds = linger_seconds
         self.allows: Allows = allows or (lambda action, arn: True)
         self.expired = False
+        self.key = KEY
         self.token: str | None = None
         self.calls: list[Call] = []
         self.problems: list[str] = []
@@ -176,7 +178,7 @@ class SageMakerStandIn:
             self.problems.append(f"not signed: {headers.get('Authorization')!r}")
             raise Refusal("MissingAuthenticationToken", "Missing Authentication Token", 403)
         key, day, region, service, names, signature = found.groups()
-        if key != KEY:
+        if key != self.key:
             text = "The security token included in the request is invalid."
             raise Refusal("UnrecognizedClientException", text)
         if (region, service) != (REGION, signed_for) or "host" not in names.split(";"):

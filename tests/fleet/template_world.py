@@ -112,15 +112,10 @@ class Stack:
                 r"\$\{([^}]+)\}", lambda found: values.get(found[1], self._value(found[1])), text
             )
         if name == "Fn::Join":
-            return argument[0].join(self._listed(argument[1]))
+            return argument[0].join(self.filled(argument[1]))
         if name == "Fn::Split":
             return self.filled(argument[1]).split(argument[0])
         raise NotImplementedError(name)
-
-    def _listed(self, argument: Any) -> list[str]:
-        """Return a list; a parameter of a list of texts is one text with commas."""
-        value = self.filled(argument)
-        return value.split(",") if isinstance(value, str) else value
 
     def _value(self, name: str) -> str:
         return {**PSEUDO, **self.parameters}.get(name, f"<{name}>")
