@@ -97,7 +97,9 @@ class SignOfLife:
             answer = await self._errand.sign(text)
             if answer.fault:
                 self._failed(answer.detail, answer.mend)
-                self._next_at = now + RETRY_SECONDS
+                # While the tag says idle and work has begun, a scheduled stop would end it.
+                urgent = self._word == IDLE and word != IDLE
+                self._next_at = now + (LEAST_SECONDS if urgent else RETRY_SECONDS)
             else:
                 self.problem, self.mend = None, ""
                 self._word = word

@@ -210,6 +210,20 @@ async def test_what_fails_is_told_once_and_tried_again_after_five_minutes(
     await looks.sign.close()
 
 
+async def test_work_that_cannot_be_told_is_tried_again_each_minute_while_the_tag_says_idle() -> (
+    None
+):
+    """A scheduled stop would believe the tag."""
+    looks = Looks()
+    assert await looks.look(0, -700) == ["idle 11"]
+    looks.written.fault = "throttled"
+    assert await looks.look(100, 100, Verdict.ACTIVE) == []
+    looks.written.fault = ""
+    assert await looks.look(159, 159, Verdict.ACTIVE) == []
+    assert await looks.look(160, 160, Verdict.ACTIVE) == ["working"]
+    await looks.sign.close()
+
+
 @pytest.fixture
 def jp_server_config(
     request: pytest.FixtureRequest, jp_server_config: Config, sagemaker: FleetStandIn
