@@ -18,7 +18,7 @@ from traitlets.config import Config
 from jupyter_idle_culler.aws import sign_of_life as tag
 from jupyter_idle_culler.aws.errand import Errand
 from jupyter_idle_culler.aws.sagemaker import Answer
-from jupyter_idle_culler.aws.target import APP, NOTEBOOK_INSTANCE
+from jupyter_idle_culler.aws.target import APP, NOTEBOOK_INSTANCE, Target
 from jupyter_idle_culler.core.model import HOST, Action, Decision, Verdict
 from jupyter_idle_culler.fleet import signals
 from jupyter_idle_culler.fleet.deadline import Deadline
@@ -28,11 +28,13 @@ from jupyter_idle_culler.sign_of_life import SignOfLife
 from .api_server import Api, merged, until
 from .aws.faulty_proxy import BEFORE, FaultyProxy
 from .aws.fleet_stand_in import FleetStandIn
+from .aws.policies import EVALUATOR, decided
 from .test_aws_faults import made
 
 LOG = logging.getLogger("test")
 AT = datetime(2026, 11, 24, 20, 55, tzinfo=timezone.utc)
-METADATA = Path(__file__).parent / "fixtures" / "metadata"
+ROOT = Path(__file__).parent.parent
+METADATA = ROOT / "tests" / "fixtures" / "metadata"
 
 
 @pytest.fixture
@@ -106,6 +108,29 @@ async def test_what_keeps_it_from_being_written_is_told(
         assert statement == tag.statement(target)
         assert statement["Action"] == ["sagemaker:AddTags"]
         assert tag.SIGN_TAG in str(statement["Condition"])
+
+
+@pytest.mark.skipif(
+    not EVALUATOR.exists(), reason="no evaluator of policies: make .stamps/policies"
+)
+def test_its_statement_allows_this_one_tag_on_itself_and_nothing_else() -> None:
+    """An instance may not exempt itself, nor speak for another; the documentation says the same."""
+    name = {"NotebookInstanceName": "NAME"}
+    arn = "arn:aws:sagemaker:REGION:ACCOUNT:notebook-instance/NAME"
+    statement = tag.statement(Target(NOTEBOOK_INSTANCE, name, "REGION", arn))
+    text = (ROOT / "docs" / "fleet.md").read_text(encoding="utf-8")
+    written = text[text.index('{\n  "Effect": "Allow"') :]
+    assert json.loads(written[: written.index("```")]) == statement
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    own, exempt = [tag.SIGN_TAG], ["idle-culler:exempt"]
+    questions = [
+        ("sagemaker:AddTags", arn, {"aws:TagKeys": own}),
+        ("sagemaker:AddTags", arn, {"aws:TagKeys": exempt}),
+        ("sagemaker:AddTags", arn, {"aws:TagKeys": own + exempt}),
+        ("sagemaker:AddTags", arn + "-2", {"aws:TagKeys": own}),
+        ("sagemaker:DeleteTags", arn, {"aws:TagKeys": own}),
+    ]
+    assert decided([policy], questions) == [True, False, False, False, False]
 
 
 class Written:

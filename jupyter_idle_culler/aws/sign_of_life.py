@@ -23,7 +23,10 @@ def value(at: datetime, word: str, idle_minutes: float = 0) -> str:
 
 def statement(target: Target) -> Dict[str, Any]:
     """Return the least IAM statement with which it may put this tag, and no other, upon itself."""
-    only = {"ForAllValues:StringEquals": {"aws:TagKeys": [SIGN_TAG]}}
+    only = {
+        "ForAllValues:StringEquals": {"aws:TagKeys": [SIGN_TAG]},
+        "Null": {"aws:TagKeys": "false"},
+    }
     return {
         "Effect": "Allow",
         "Action": ["sagemaker:AddTags"],
