@@ -18,6 +18,7 @@ PSEUDO = {
     "AWS::AccountId": "123456789012",
     "AWS::StackName": STACK,
 }
+TOPIC = f"arn:aws:sns:eu-central-1:123456789012:{STACK}"
 _NOTHING = object()
 
 
@@ -75,9 +76,10 @@ class Stack:
         }
 
     def environment(self, function: str) -> dict[str, str]:
-        """Return the environment variables of a function."""
+        """Return the environment variables of a function, the topic as SNS names it."""
         properties = self.resources[function]["Properties"]
-        return dict(properties["Environment"]["Variables"])
+        given = properties["Environment"]["Variables"]
+        return {name: TOPIC if value == "<Topic>" else value for name, value in given.items()}
 
     def statements(self, role: str) -> dict[str, list[Json]]:
         """Return the statements of a role by the name of the policy."""
