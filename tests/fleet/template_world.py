@@ -20,6 +20,7 @@ PSEUDO = {
 }
 TOPIC = f"arn:aws:sns:eu-central-1:123456789012:{STACK}"
 _NOTHING = object()
+_ALWAYS = {"Fn::Equals": ["", ""]}
 
 
 class _Loader(yaml.SafeLoader):
@@ -85,6 +86,15 @@ class Stack:
         """Return the statements of a role by the name of the policy."""
         policies = self.resources[role]["Properties"]["Policies"]
         return {each["PolicyName"]: each["PolicyDocument"]["Statement"] for each in policies}
+
+    def broken_rules(self) -> list[str]:
+        """Return the rules of the template that the parameters break."""
+        return [
+            name
+            for name, rule in self.template["Rules"].items()
+            if self._decide(rule.get("RuleCondition", _ALWAYS))
+            and not all(self._decide(each["Assert"]) for each in rule["Assertions"])
+        ]
 
     def filled(self, value: Any) -> Any:
         """Return a part of the template with all functions replaced by their values."""

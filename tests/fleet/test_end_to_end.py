@@ -214,6 +214,10 @@ def test_every_part_is_deployed_as_the_template_says(
     assert len(cloud.client("kms").list_keys()["Keys"]) == 1
     told = sns.list_subscriptions_by_topic(TopicArn=outputs["TopicArn"])["Subscriptions"]
     assert {each["Protocol"] for each in told} == {"email", "sms"}
+    alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {each["Dimensions"][0]["Value"] for each in alarms} == {
+        each["FunctionName"] for each in functions
+    }
     iam = cloud.client("iam")
     role = functions[0]["Role"].rpartition("/")[2]
     assert set(iam.list_role_policies(RoleName=role)["PolicyNames"]) >= {"tell", "look"}

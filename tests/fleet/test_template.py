@@ -113,7 +113,7 @@ def test_a_dry_run_of_a_removal_may_remove_nothing() -> None:
 
 @needs_linter
 def test_the_linter_of_policies_finds_nothing_in_the_template() -> None:
-    """What is in roles, the guardrail, the topic's policy and the key's is known to IAM."""
+    """What is in the roles and in the guardrail is known to IAM."""
     stack = Stack(**EVERYTHING)
     identity = [
         statement
@@ -377,8 +377,46 @@ def test_topics_are_encrypted_and_their_subscribers_those_that_are_given() -> No
     assert "TopicEmail" not in Stack().resources
     key = stack.resources["TopicKey"]["Properties"]
     assert key["EnableKeyRotation"] is True
-    (budgets,) = [s for s in key["KeyPolicy"]["Statement"] if s["Sid"] == "Budgets"]
-    assert budgets["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    account, *services = key["KeyPolicy"]["Statement"]
+    assert account["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    assert {each["Principal"]["Service"] for each in services} == {
+        "budgets.amazonaws.com",
+        "cloudwatch.amazonaws.com",
+    }
+    for each in services:
+        assert each["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_a_function_that_fails_is_told_of() -> None:
+    """Also where it cannot tell itself: a setting that is wrong, a role that was changed."""
+    stack = Stack(**EVERYTHING)
+    alarms = stack.of_type("AWS::CloudWatch::Alarm")
+    watched = {each["Dimensions"][0]["Value"]: each for each in alarms.values()}
+    assert set(watched) == {f"<{name}>" for name in FUNCTION.values()}
+    for each in watched.values():
+        assert (each["Namespace"], each["MetricName"]) == ("AWS/Lambda", "Errors")
+        assert (each["AlarmActions"], each["TreatMissingData"]) == (["<Topic>"], "notBreaching")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rule"),
+    [
+        ({}, ""),
+        ({"NameContains": ""}, "SomethingIsMeant"),
+        ({"NameContains": "", "MatchAll": "yes"}, ""),
+        ({"NameContains": "", "NamePattern": "dev-*"}, ""),
+        ({"NameContains": "", "Tags": '{"team": "a"}'}, ""),
+        ({"EndpointAction": "mark"}, ""),
+        ({"EndpointAction": "delete"}, "EndpointsAreMeant"),
+        ({"EndpointAction": "scale-to-zero"}, "EndpointsAreMeant"),
+        ({"EndpointAction": "delete", "EndpointNameContains": "dev-"}, ""),
+        ({"EndpointAction": "delete", "EndpointTags": '{"team": "a"}'}, ""),
+        ({"EndpointAction": "scale-to-zero", "EndpointMatchAll": "yes"}, ""),
+    ],
+)
+def test_everything_is_meant_only_where_that_is_said(parameters: dict[str, str], rule: str) -> None:
+    """CloudFormation refuses it before anything is made."""
+    assert Stack(**parameters).broken_rules() == ([rule] if rule else [])
 
 
 def test_the_guardrail_is_the_policy_that_is_rendered() -> None:
