@@ -18,7 +18,9 @@ PSEUDO = {
     "AWS::AccountId": "123456789012",
     "AWS::StackName": STACK,
 }
+TOPIC = f"arn:aws:sns:eu-central-1:123456789012:{STACK}"
 _NOTHING = object()
+_ALWAYS = {"Fn::Equals": ["", ""]}
 
 
 class _Loader(yaml.SafeLoader):
@@ -75,14 +77,24 @@ class Stack:
         }
 
     def environment(self, function: str) -> dict[str, str]:
-        """Return the environment variables of a function."""
+        """Return the environment variables of a function, the topic as SNS names it."""
         properties = self.resources[function]["Properties"]
-        return dict(properties["Environment"]["Variables"])
+        given = properties["Environment"]["Variables"]
+        return {name: TOPIC if value == "<Topic>" else value for name, value in given.items()}
 
     def statements(self, role: str) -> dict[str, list[Json]]:
         """Return the statements of a role by the name of the policy."""
         policies = self.resources[role]["Properties"]["Policies"]
         return {each["PolicyName"]: each["PolicyDocument"]["Statement"] for each in policies}
+
+    def broken_rules(self) -> list[str]:
+        """Return the rules of the template that the parameters break."""
+        return [
+            name
+            for name, rule in self.template["Rules"].items()
+            if self._decide(rule.get("RuleCondition", _ALWAYS))
+            and not all(self._decide(each["Assert"]) for each in rule["Assertions"])
+        ]
 
     def filled(self, value: Any) -> Any:
         """Return a part of the template with all functions replaced by their values."""

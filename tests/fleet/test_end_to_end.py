@@ -6,9 +6,10 @@ SageMaker and no tagging of it: the functions' calls go to the stand-in, over HT
 the environment of ministack says.
 
 What is not as on AWS: the functions run on this machine's Python, not in Lambda's image; IAM does
-not stand between; Scheduler's cron is UTC. CloudFormation's Budget is unknown there: it is left out
-of the template and made through the API of AWS Budgets from the same properties; its letter is
-published by the test, since nobody spends anything here.
+not stand between; Scheduler's cron is UTC. Its CloudFormation forgets the time zone of a schedule
+and the key of a topic (test_template looks at them) and knows no Budget: that is left out of the
+template and made through the API of AWS Budgets from the same properties; its letter is published
+by the test, since nobody spends anything here.
 """
 
 from __future__ import annotations
@@ -22,27 +23,34 @@ from typing import Any
 
 import pytest
 
+from jupyter_idle_culler.fleet.guardrails.denial import KEY
 from jupyter_idle_culler.fleet.package import NAME, build, template
 
+from ..aws.domain_stand_in import DomainStandIn
 from ..aws.ministack import ENVIRONMENT, Ministack, wait_for
+from ..aws.policies import decided
 from ..aws.stand_in import ACCOUNT
-from ..aws.studio_stand_in import StudioStandIn
 from .budget_letters import letter
 from .template_world import STACK, Stack
 from .test_budget import signed
+from .test_guardrails import EVERYTHING, needs_evaluator
 
 pytestmark = [
     pytest.mark.skipif(not ENVIRONMENT.exists(), reason="no ministack: make .stamps/ministack"),
     pytest.mark.timeout(420),
+]
+QUESTIONS = [
+    ("sagemaker:CreateSpace", "*", {KEY: ["ml.t3.medium"]}),
+    ("sagemaker:CreateSpace", "*", {KEY: ["ml.p5.48xlarge"]}),
 ]
 FIRES_WITHIN_SECONDS = 110.0
 """A minute, the ten seconds between two looks of ministack, and the start of a function."""
 
 
 @pytest.fixture
-def studio() -> Iterator[StudioStandIn]:
+def studio() -> Iterator[DomainStandIn]:
     """Give SageMaker as the functions find it: their key is the number of the account."""
-    sagemaker = StudioStandIn(linger_seconds=1)
+    sagemaker = DomainStandIn(linger_seconds=1)
     sagemaker.key = ACCOUNT
     with sagemaker:
         yield sagemaker
@@ -50,7 +58,7 @@ def studio() -> Iterator[StudioStandIn]:
 
 
 @pytest.fixture
-def cloud(studio: StudioStandIn, tmp_path: Path) -> Iterator[Ministack]:
+def cloud(studio: DomainStandIn, tmp_path: Path) -> Iterator[Ministack]:
     """Give an account in which the zip lies in a bucket."""
     endpoints = {name: url for name, url in studio.env.items() if name.startswith("AWS_ENDPOINT")}
     with Ministack(tmp_path, endpoints) as made:
@@ -96,7 +104,7 @@ def off_hours() -> dict[str, str]:
 
 
 def test_dev_instances_stop_on_schedule_and_those_that_work_are_reported(
-    cloud: Ministack, studio: StudioStandIn
+    cloud: Ministack, studio: DomainStandIn
 ) -> None:
     """Deployed, fired, run: ``dev-…`` stops, others do not; work is skipped, and told by SNS.
 
@@ -160,3 +168,68 @@ def test_dev_instances_stop_on_schedule_and_those_that_work_are_reported(
     assert {call.operation for call in studio.stops()} == {"StopNotebookInstance", "DeleteApp"}
     assert studio.at("dev-late") in ("Stopping", "Stopped")
     assert [studio.at(name) for name in others] == ["InService"] * 4
+
+
+@needs_evaluator
+def test_every_part_is_deployed_as_the_template_says(
+    cloud: Ministack, studio: DomainStandIn
+) -> None:
+    """Not what CloudFormation says, but the resources themselves; and apps are found by the zip."""
+    outputs = cloud.deploy(
+        STACK,
+        without_budget(),
+        {
+            "CodeBucket": "code",
+            "EndpointsApply": "yes",
+            "EndpointAction": "delete",
+            "EndpointNameContains": "dev-",
+            "BudgetAmount": "100",
+            "InstanceTypes": "ml.t3.*,ml.m5.large",
+            "Email": "a@example.org",
+            "Phone": "+491701234567",
+            "LogDays": "7",
+        },
+    )
+    functions = cloud.client("lambda").list_functions()["Functions"]
+    assert {each["FunctionName"]: each["Handler"].rpartition(".")[2] for each in functions} == {
+        f"{STACK}-{part}": f"{part}_handler" for part in ("schedule", "endpoints", "apps", "budget")
+    }
+    for each in functions:
+        assert (each["Timeout"], each["MemorySize"]) == (900, 256)
+        assert each["Runtime"] == "python3.12"
+    scheduler = cloud.client("scheduler")
+    names = [each["Name"] for each in scheduler.list_schedules()["Schedules"]]
+    assert sorted(names) == [f"{STACK}-apps", f"{STACK}-endpoints", f"{STACK}-schedule"]
+    for name in names:
+        schedule = scheduler.get_schedule(Name=name)
+        assert schedule["FlexibleTimeWindow"]["Mode"] == "OFF"
+        assert schedule["Target"]["Arn"].endswith(f":function:{name}")
+    logs = cloud.client("logs").describe_log_groups()["logGroups"]
+    assert {each["logGroupName"]: each["retentionInDays"] for each in logs} == {
+        f"/aws/lambda/{each['FunctionName']}": 7 for each in functions
+    }
+    sns = cloud.client("sns")
+    topics = {each["TopicArn"] for each in sns.list_topics()["Topics"]}
+    assert topics == {outputs["TopicArn"], outputs["BudgetTopicArn"]}
+    assert len(cloud.client("kms").list_keys()["Keys"]) == 1
+    told = sns.list_subscriptions_by_topic(TopicArn=outputs["TopicArn"])["Subscriptions"]
+    assert {each["Protocol"] for each in told} == {"email", "sms"}
+    alarms = cloud.client("cloudwatch").describe_alarms()["MetricAlarms"]
+    assert {each["Dimensions"][0]["Value"] for each in alarms} == {
+        each["FunctionName"] for each in functions
+    }
+    iam = cloud.client("iam")
+    role = functions[0]["Role"].rpartition("/")[2]
+    assert set(iam.list_role_policies(RoleName=role)["PolicyNames"]) >= {"tell", "look"}
+    version = iam.get_policy(PolicyArn=outputs["GuardrailArn"])["Policy"]["DefaultVersionId"]
+    guardrail = iam.get_policy_version(PolicyArn=outputs["GuardrailArn"], VersionId=version)
+    denied = guardrail["PolicyVersion"]["Document"]
+    assert decided([EVERYTHING, denied], QUESTIONS) == [True, False]
+    cloud.client("s3").head_bucket(Bucket=outputs["SavedEndpointsBucket"])
+
+    studio.studio_app("dev-space")
+    studio.add_space("dev-space", "ana", modified=datetime.now(timezone.utc))
+    answer = cloud.client("lambda").invoke(FunctionName=f"{STACK}-apps", Payload=b"{}")
+    report = json.loads(answer["Payload"].read())
+    assert report["silent"] == ["d-abc123def456/dev-space/JupyterLab/default"]
+    assert report["dry_run"] is True

@@ -9,11 +9,13 @@ import re
 import subprocess
 import sys
 import zoneinfo
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from jupyter_idle_culler.fleet.apps.settings import read as read_apps
 from jupyter_idle_culler.fleet.budget import read as read_budget
 from jupyter_idle_culler.fleet.endpoints.settings import read as read_endpoints
 from jupyter_idle_culler.fleet.events import EventReader
@@ -32,7 +34,7 @@ from jupyter_idle_culler.fleet.schedule_run import read_plan
 from ..aws.policies import lint
 from ..aws.schedule_expressions import faults_of
 from .budget_letters import from_sns, letter
-from .template_world import STACK, Stack, parsed
+from .template_world import STACK, TOPIC, Stack, parsed
 from .test_guardrails import needs_linter
 
 EVERYTHING = {
@@ -111,7 +113,7 @@ def test_a_dry_run_of_a_removal_may_remove_nothing() -> None:
 
 @needs_linter
 def test_the_linter_of_policies_finds_nothing_in_the_template() -> None:
-    """What is in roles, the guardrail, the topic's policy and the key's is known to IAM."""
+    """What is in the roles and in the guardrail is known to IAM."""
     stack = Stack(**EVERYTHING)
     identity = [
         statement
@@ -157,8 +159,7 @@ def test_functions_are_as_lambda_should_run_them() -> None:
     assert set(functions) == set(FUNCTION.values())
     for name, properties in functions.items():
         module, _, handler = properties["Handler"].rpartition(".")
-        if handler != "apps_handler":
-            assert callable(getattr(importlib.import_module(module), handler))
+        assert callable(getattr(importlib.import_module(module), handler))
         log = stack.resources[name.replace("Function", "Log")]["Properties"]
         assert log["LogGroupName"] == f"/aws/lambda/{properties['FunctionName']}"
         assert log["RetentionInDays"] == "30"
@@ -229,7 +230,7 @@ def plan_of(**parameters: str) -> Any:
     event = json.loads(stack.resources["ScheduleSchedule"]["Properties"]["Target"]["Input"])
     reader = EventReader(event, stack.environment("ScheduleFunction"))
     plan = read_plan(reader)
-    assert reader.text("topic_arn") == "<Topic>"
+    assert reader.text("topic_arn") == TOPIC
     assert reader.number("every_minutes", 0) == 15
     reader.finish()
     return plan
@@ -310,6 +311,21 @@ def test_every_setting_of_the_endpoints_reaches_the_function(action: str) -> Non
     assert ("SavedEndpoints" in stack.resources) is removes
 
 
+def test_every_setting_of_the_apps_reaches_the_function() -> None:
+    """They are only reported until a cap is set; then the selection counts."""
+    stack = Stack(AppsApply="yes", AppMaxAgeHours="72", StopMode="hard", Tags='{"team": "a"}')
+    event = json.loads(stack.resources["AppsSchedule"]["Properties"]["Target"]["Input"])
+    settings = read_apps(event, stack.environment("AppsFunction"))
+    assert (settings.dry_run, settings.stop_mode) == (False, "hard")
+    assert settings.max_age == timedelta(hours=72)
+    assert settings.selection.matches("dev-a", {"team": "a"})
+    assert not settings.selection.matches("dev-a", {})
+    quiet = read_apps(event, Stack(NameContains="").environment("AppsFunction"))
+    assert quiet.max_age is None
+    assert quiet.dry_run is True
+    assert quiet.selection.matches("anything", {})
+
+
 def test_the_saved_endpoints_outlive_the_stack_and_are_nobodys_business() -> None:
     """Environment variables of containers are in them."""
     stack = Stack(EndpointAction="delete", EndpointMatchAll="yes")
@@ -334,7 +350,7 @@ def test_every_setting_of_the_budget_reaches_the_function() -> None:
     assert {each["Address"] for each in acting["Subscribers"]} == {"<BudgetTopic>", "a@example.org"}
     assert len(others) == 2
     assert budget["Budget"]["CostFilters"] == {"Service": ["Amazon SageMaker"]}
-    assert stack.environment("BudgetFunction")["IDLE_CULLER_TOPIC_ARN"] != "<BudgetTopic>"
+    assert settings.topic_arn == TOPIC
     (statement,) = stack.resources["BudgetTopicPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     assert statement["Principal"] == {"Service": "budgets.amazonaws.com"}
     assert statement["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
@@ -361,8 +377,46 @@ def test_topics_are_encrypted_and_their_subscribers_those_that_are_given() -> No
     assert "TopicEmail" not in Stack().resources
     key = stack.resources["TopicKey"]["Properties"]
     assert key["EnableKeyRotation"] is True
-    (budgets,) = [s for s in key["KeyPolicy"]["Statement"] if s["Sid"] == "Budgets"]
-    assert budgets["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+    account, *services = key["KeyPolicy"]["Statement"]
+    assert account["Principal"] == {"AWS": "arn:aws:iam::123456789012:root"}
+    assert {each["Principal"]["Service"] for each in services} == {
+        "budgets.amazonaws.com",
+        "cloudwatch.amazonaws.com",
+    }
+    for each in services:
+        assert each["Condition"] == {"StringEquals": {"aws:SourceAccount": "123456789012"}}
+
+
+def test_a_function_that_fails_is_told_of() -> None:
+    """Also where it cannot tell itself: a setting that is wrong, a role that was changed."""
+    stack = Stack(**EVERYTHING)
+    alarms = stack.of_type("AWS::CloudWatch::Alarm")
+    watched = {each["Dimensions"][0]["Value"]: each for each in alarms.values()}
+    assert set(watched) == {f"<{name}>" for name in FUNCTION.values()}
+    for each in watched.values():
+        assert (each["Namespace"], each["MetricName"]) == ("AWS/Lambda", "Errors")
+        assert (each["AlarmActions"], each["TreatMissingData"]) == (["<Topic>"], "notBreaching")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rule"),
+    [
+        ({}, ""),
+        ({"NameContains": ""}, "SomethingIsMeant"),
+        ({"NameContains": "", "MatchAll": "yes"}, ""),
+        ({"NameContains": "", "NamePattern": "dev-*"}, ""),
+        ({"NameContains": "", "Tags": '{"team": "a"}'}, ""),
+        ({"EndpointAction": "mark"}, ""),
+        ({"EndpointAction": "delete"}, "EndpointsAreMeant"),
+        ({"EndpointAction": "scale-to-zero"}, "EndpointsAreMeant"),
+        ({"EndpointAction": "delete", "EndpointNameContains": "dev-"}, ""),
+        ({"EndpointAction": "delete", "EndpointTags": '{"team": "a"}'}, ""),
+        ({"EndpointAction": "scale-to-zero", "EndpointMatchAll": "yes"}, ""),
+    ],
+)
+def test_everything_is_meant_only_where_that_is_said(parameters: dict[str, str], rule: str) -> None:
+    """CloudFormation refuses it before anything is made."""
+    assert Stack(**parameters).broken_rules() == ([rule] if rule else [])
 
 
 def test_the_guardrail_is_the_policy_that_is_rendered() -> None:
