@@ -272,10 +272,10 @@ def test_what_time_did_not_suffice_for_fails_and_is_repeated(studio: StudioStand
     """Budgets tells once: Lambda repeats a failed invocation, and the next one does the rest."""
 
     class Context:
-        left = 3
+        left = 4
 
         def get_remaining_time_in_millis(self) -> int:
-            """Return ten minutes three times, then half a minute."""
+            """Return ten minutes four times, then half a minute."""
             self.left -= 1
             return 600_000 if self.left >= 0 else 30_000
 
