@@ -9,7 +9,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from . import aws_calls, crowd, decide, fleet_schedules, lateness, start_up, steady_cost
+from . import (
+    aws_calls,
+    crowd,
+    decide,
+    fleet_endpoints,
+    fleet_schedules,
+    lateness,
+    start_up,
+    steady_cost,
+)
 from .figures import Figure, in_unit, table
 
 
@@ -36,6 +45,7 @@ GROUPS: dict[str, Callable[..., Iterator[Figure]]] = {
     "untouched-tab": _untouched_tab,
     "aws": aws_calls.measure,
     "fleet-schedules": fleet_schedules.measure,
+    "fleet-endpoints": fleet_endpoints.measure,
 }
 
 

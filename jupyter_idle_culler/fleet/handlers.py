@@ -15,6 +15,7 @@ from typing import Any
 from .deadline import Deadline
 from .report import Report
 
+_MOST_LOGGED = 200_000
 _LOG = logging.getLogger(__name__)
 
 
@@ -51,6 +52,16 @@ def _answered(run: Callable[[], Report]) -> dict[str, Any]:
     report = run()
     answer = report.to_json()
     # Print would do in Lambda; the log's level and time come with this.
-    _LOG.warning("%s", json.dumps(answer)[:200_000])
+    _LOG.warning("%s", _beginning(answer))
     report.raise_if_failed()
     return answer
+
+
+def _beginning(answer: dict[str, Any]) -> str:
+    """Return as much of it as a line of the log takes; the whole may be longer than memory is."""
+    text = ""
+    for part in json.JSONEncoder().iterencode(answer):
+        text += part
+        if len(text) >= _MOST_LOGGED:
+            break
+    return text[:_MOST_LOGGED]

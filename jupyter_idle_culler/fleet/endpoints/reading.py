@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from datetime import datetime, timezone
+from typing import Any, NamedTuple
 
 from ..clients import items
 from .model import Endpoint, Kind, Part
@@ -16,13 +17,19 @@ IN_SERVICE = "InService"
 UPDATING = ("Updating", "SystemUpdating", "RollingBack", "Creating", "Deleting")
 
 
-def listed(sagemaker: Any, name_contains: str) -> Iterator[dict[str, Any]]:
-    """Yield the endpoints by name: EndpointName, EndpointArn, EndpointStatus, CreationTime.
+class Listed(NamedTuple):
+    """What the list says of an endpoint. Ten thousand of these are held: no more than is needed."""
 
-    Raises: botocore's errors, BadAnswer.
-    """
+    name: str
+    arn: str
+    status: str
+    created: datetime
+
+
+def listed(sagemaker: Any, name_contains: str) -> Iterator[Listed]:
+    """Yield the endpoints by name. Raises: botocore's errors, BadAnswer."""
     narrowed = {"NameContains": name_contains} if _may_be_asked(name_contains) else {}
-    yield from items(
+    for told in items(
         sagemaker,
         "list_endpoints",
         "Endpoints",
@@ -30,7 +37,13 @@ def listed(sagemaker: Any, name_contains: str) -> Iterator[dict[str, Any]]:
         SortOrder="Ascending",
         MaxResults=MOST_A_PAGE,
         **narrowed,
-    )
+    ):
+        yield Listed(
+            told["EndpointName"],
+            told["EndpointArn"],
+            told["EndpointStatus"],
+            told["CreationTime"].astimezone(timezone.utc),
+        )
 
 
 def _may_be_asked(text: str) -> bool:

@@ -17,6 +17,7 @@ from .metrics import Query, answered, queries_of
 from .model import Endpoint, Judgement, Kind, Verdict
 from .order import turned
 from .reading import (
+    Listed,
     bulk_tags,
     components_by_endpoint,
     described,
@@ -56,7 +57,7 @@ class Region:
         self._window = Window.of(now, settings.idle, settings.grace)
         self._several = len(settings.regions) > 1
         self._clock = clock
-        self._found: list[dict[str, Any]] = []
+        self._found: list[Listed] = []
         self.marked: list[tuple[str, str]] = []
 
     def run(self) -> None:
@@ -98,7 +99,7 @@ class Region:
         for number, told in enumerate(found):
             if self._deadline.near():
                 left = found[number:]
-                self._report.remaining += [self._called(one["EndpointName"]) for one in left]
+                self._report.remaining += [self._called(one.name) for one in left]
                 return
             endpoint = self._described(told)
             if endpoint is not None:
@@ -108,49 +109,45 @@ class Region:
     def _note_where_it_ended(self) -> None:
         """Note after which endpoint, in this run's order, the next run has to go on."""
         left = set(self._report.remaining)
-        names = [told["EndpointName"] for told in self._found]
+        names = [told.name for told in self._found]
         first = next((n for n, name in enumerate(names) if self._called(name) in left), None)
         if first is not None:
             self._report.details["after"][self._region] = names[first - 1]
 
-    def _matching(self) -> list[dict[str, Any]]:
+    def _matching(self) -> list[Listed]:
         """Return what the selection matches, in this run's order; a page that fails is told."""
-        found: list[dict[str, Any]] = []
+        found: list[Listed] = []
         seen = 0
         try:
             for told in listed(self._clients.sagemaker, self._settings.selection.name_contains):
                 seen += 1
                 if seen % 100 == 0:
                     self._progress(f"{self._region}: {seen} endpoints are listed")
-                if self._settings.selection.matches(told["EndpointName"], self._tags_of(told)):
+                if self._settings.selection.matches(told.name, self._tags_of(told)):
                     found.append(told)
         except Exception as error:  # those on the pages before it are done
             self._report.fail(self._called("ListEndpoints"), error)
         after = self._settings.after.get(self._region)
         if after is None:
             return turned(found, self._window.now)
-        return sorted(found, key=lambda told: told["EndpointName"] <= after)
+        return sorted(found, key=lambda told: told.name <= after)
 
-    def _tags_of(self, told: Any) -> dict[str, str]:
-        return self._tags.get(told["EndpointArn"].lower(), {})
+    def _tags_of(self, told: Listed) -> dict[str, str]:
+        return self._tags.get(told.arn.lower(), {})
 
-    def _described(self, told: Any) -> Endpoint | None:
+    def _described(self, told: Listed) -> Endpoint | None:
         """Describe an endpoint that is to be judged by metrics; None: what it is was told."""
-        name, tags = self._called(told["EndpointName"]), self._tags_of(told)
+        name, tags = self._called(told.name), self._tags_of(told)
         if exempt(tags):
             self._report.skip(name, "its tags exempt it")
             return None
-        early = before_asking(told["EndpointStatus"], told["CreationTime"], self._window)
+        early = before_asking(told.status, told.created, self._window)
         if early is not None:
             self._report.skip(name, f"{early.verdict.value}: {early.reason}")
             return None
-        components = (
-            None if self._components is None else self._components.get(told["EndpointName"], [])
-        )
+        components = None if self._components is None else self._components.get(told.name, [])
         try:
-            return described(
-                self._clients.sagemaker, self._region, told["EndpointName"], tags, components
-            )
+            return described(self._clients.sagemaker, self._region, told.name, tags, components)
         except Exception as error:  # one of many
             if is_missing(error):
                 self._report.skip(name, "it was deleted meanwhile")
