@@ -1,9 +1,10 @@
 """What is due for one notebook instance now: a function of what AWS tells, not of an edge.
 
 A start is due once in an on-window. The tag ``idle-culler:last-start`` holds the beginning of the
-window in which the instance was last on; it is written before a start goes out. An instance that
-carries the tag of this window but has not moved (``LastModifiedTime``) since before the window was
-never really started: the start is still due.
+window in which the instance was last on; it is written before a start goes out, and put back where
+that does not. An instance that carries the tag of this window but has not moved
+(``LastModifiedTime``) since before the window was never really started, by a run that was cut off:
+its start is still due.
 """
 
 from __future__ import annotations

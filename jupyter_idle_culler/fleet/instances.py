@@ -70,6 +70,7 @@ class Run:
     def _batch(self, batch: list[Instance]) -> None:
         found = [(instance, self._due(instance)) for instance in batch]
         unmarked = {} if self._plan.dry_run else self._remember(found)
+        not_sent: list[Instance] = []
         for instance, what in found:
             if what.what not in (START, STOP):
                 if instance.arn in unmarked:
@@ -80,8 +81,10 @@ class Run:
             elif instance.arn in unmarked:
                 text = f"not started: {LAST_START_TAG} cannot be written: {unmarked[instance.arn]}"
                 self.report.fail(instance.name, text)
-            else:
-                self._act(instance, what)
+            elif not self._act(instance, what) and what.what == START:
+                not_sent.append(instance)
+        if not self._plan.dry_run:
+            self._forget(not_sent)
 
     def _due(self, instance: Instance) -> Due:
         plan = self._plan
@@ -114,23 +117,37 @@ class Run:
             refused |= write_tag(self._clients, arns, LAST_START_TAG, window)
         return refused
 
-    def _act(self, instance: Instance, what: Due) -> None:
+    def _forget(self, not_sent: list[Instance]) -> None:
+        """Put the marks back as they were on those whose start did not go out."""
+        marks: dict[str, list[Instance]] = {}
+        for instance in not_sent:
+            marks.setdefault(instance.tags.get(LAST_START_TAG, ""), []).append(instance)
+        for before, instances in marks.items():
+            arns = [instance.arn for instance in instances]
+            refused = write_tag(self._clients, arns, LAST_START_TAG, before)
+            left = [instance.name for instance in instances if instance.arn in refused]
+            if left:
+                self.report.details.setdefault("marks_left", []).extend(left)
+
+    def _act(self, instance: Instance, what: Due) -> bool:
+        """Start or stop it, or tell why not; return whether that was sent."""
         if self._deadline.near():
             self.report.remaining.append(instance.name)
             self.report.details["complete"] = False
-            return
+            return False
         try:
             if not self._plan.dry_run:
                 self._send(what.what, instance.name)
         except Exception as error:  # boto3's: the others are not to suffer
             self.report.fail(instance.name, error)
-            return
+            return False
         self.report.change(
             instance.name,
             action=what.what,
             reason=what.reason,
             instance_type=instance.instance_type,
         )
+        return True
 
     def _send(self, action: str, name: str) -> None:
         from botocore.exceptions import ClientError

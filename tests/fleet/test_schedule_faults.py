@@ -169,6 +169,25 @@ def test_a_run_that_is_out_of_time_says_what_is_left_and_the_next_one_does_it(
     assert office.sagemaker.count("StartNotebookInstance") == 12
 
 
+def test_a_start_that_did_not_go_out_leaves_no_mark(office: Office) -> None:
+    """Refused, or out of time: the next run makes it, also where it stopped in this window."""
+    for name in ("dev-refused", "dev-sent", "dev-untried"):
+        office.add(name, "Stopped", since="07:03", tags={LAST_START_TAG: "2026-02-27T07:00:00Z"})
+    office.add("dev-new", "Stopped", since="07:03")
+    office.sagemaker.refuses |= {"dev-refused", "dev-new"}
+    left = iter([900.0] * 4)
+    report = office.at("07:15").run(deadline=Deadline(lambda: next(left, 10.0)))
+    assert done(report) == {"dev-sent": "start"}
+    assert report.remaining == ["dev-untried"]
+    assert {each["name"] for each in report.failed} == {"dev-refused", "dev-new"}
+    for name in ("dev-refused", "dev-untried"):
+        assert office.sagemaker.tags_of(name) == {LAST_START_TAG: "2026-02-27T07:00:00Z"}
+    assert office.sagemaker.tags_of("dev-new") == {LAST_START_TAG: ""}
+    office.sagemaker.refuses.clear()
+    report = office.at("07:30").run()
+    assert set(done(report)) == {"dev-refused", "dev-new", "dev-untried"}
+
+
 def test_a_list_that_is_too_long_for_the_time_ends_early(office: Office) -> None:
     """What has been listed is named, and that the list is not complete is said."""
     office.sagemaker.page_size = 100
