@@ -6,6 +6,7 @@ Tags come from ``tag:GetResources``, a hundred instances a call; one call an ins
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from .selection import Selection
 AT_ONCE = 100
 """What a page of the list holds, and what one call takes to read tags: the most that AWS allows."""
 WRITTEN_AT_ONCE = 20
+_OF_NAMES = re.compile(r"[A-Za-z0-9-]{1,63}")
 Progress = Callable[[str], None]
 Failed = Callable[[str, object], None]
 
@@ -42,7 +44,9 @@ def matching(
 def _listed(
     clients: Clients, selection: Selection, failed: Failed, progress: Progress | None
 ) -> Iterator[dict[str, Any]]:
-    parameters = {"NameContains": selection.name_contains} if selection.name_contains else {}
+    # SageMaker refuses a part that no name can have; the selection matches nothing by it then.
+    part = selection.name_contains
+    parameters = {"NameContains": part} if _OF_NAMES.fullmatch(part) else {}
     seen = 0
     try:
         for each in items(

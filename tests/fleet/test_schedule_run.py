@@ -284,4 +284,6 @@ def test_names_and_tags_must_both_hold(office: Office) -> None:
     assert would(tags={"team": "a"}) == {"dev-a1", "other"}
     assert would(name_contains="dev", tags={"team": "a"}) == {"dev-a1"}
     assert would(match_all=True) == {"dev-a1", "dev-b1", "other"}
+    assert would(name_contains="dev_é") == set()
+    assert would(name_contains="d" * 64) == set()
     assert office.sagemaker.count("StartNotebookInstance", "TagResources") == 0
