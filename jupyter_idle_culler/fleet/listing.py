@@ -53,6 +53,8 @@ def _listed(
             clients.sagemaker,
             "list_notebook_instances",
             "NotebookInstances",
+            SortBy="Name",  # by anything that moves, a page could miss one
+            SortOrder="Ascending",
             MaxResults=AT_ONCE,
             **parameters,
         ):
