@@ -258,7 +258,12 @@ class EndpointsStandIn(SageMakerStandIn):
             "LastModifiedTime",
             "InferenceComponentStatus",
         )
-        found = [{key: one[key] for key in keys} for _, one in sorted(self.components.items())]
+        only = parameters.get("EndpointNameEquals")
+        found = [
+            {key: one[key] for key in keys}
+            for _, one in sorted(self.components.items())
+            if only in (None, one["EndpointName"])
+        ]
         for name in [n for n, left in self._leaving.items() if left <= 0]:
             del self._leaving[name], self.components[name]
         self._leaving = {name: left - 1 for name, left in self._leaving.items()}

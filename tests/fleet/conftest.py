@@ -7,9 +7,13 @@ from collections.abc import Iterator
 import pytest
 import requests
 
+from jupyter_idle_culler.fleet.clients import Clients
+
 from ..aws.cloudwatch import CloudWatchProxy
 from ..aws.endpoints import EndpointsStandIn
 from ..aws.fleet_stand_in import FleetStandIn
+from ..aws.proxy import AwsProxy
+from ..aws.stand_in import REGION
 from .endpoint_world import World, environment
 from .instance_world import Office
 
@@ -46,3 +50,13 @@ def office(monkeypatch: pytest.MonkeyPatch) -> Iterator[Office]:
             monkeypatch.setenv(name, value)
         yield Office(sagemaker)
         assert not sagemaker.problems
+
+
+@pytest.fixture
+def proxy(account: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsProxy]:
+    """Give what stands before autoscaling, SNS and S3."""
+    with AwsProxy(account.moto) as made:
+        for name in ("SNS", "APPLICATION_AUTO_SCALING", "S3"):
+            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", made.url)
+        account.clients = Clients(REGION)
+        yield made

@@ -12,6 +12,7 @@ import boto3
 from jupyter_idle_culler.fleet.clients import Clients
 from jupyter_idle_culler.fleet.deadline import Deadline
 from jupyter_idle_culler.fleet.endpoints.run import run
+from jupyter_idle_culler.fleet.endpoints.scaling import INSTANCES, NAMESPACE
 from jupyter_idle_culler.fleet.report import Report
 
 from ..aws.cloudwatch import CloudWatchProxy
@@ -22,6 +23,14 @@ HOSTS, OWN = "/aws/sagemaker/Endpoints", "AWS/SageMaker"
 COMPONENTS = "/aws/sagemaker/InferenceComponents"
 SERVICES = ("CLOUDWATCH", "SNS", "SQS", "APPLICATION_AUTO_SCALING", "S3")
 WHOLE = range(200)
+LATER = [-hours for hours in range(100)]
+"""Hours that are still to come, for runs at a later time."""
+TARGET = {
+    "ServiceNamespace": NAMESPACE,
+    "ResourceId": "endpoint/e/variant/main",
+    "ScalableDimension": INSTANCES,
+}
+"""What autoscaling knows the endpoint e by."""
 
 
 class World:

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from jupyter_idle_culler.fleet.clients import Clients
 from jupyter_idle_culler.fleet.endpoints.restoring import restore
-from jupyter_idle_culler.fleet.endpoints.scaling import INSTANCES, NAMESPACE
 
 from ..aws.cloudwatch import quiet_hosts
 from ..aws.endpoints import arn_of, variant
 from ..aws.proxy import AwsProxy, FirstTries, Request
 from ..aws.stand_in import REGION, Refusal
-from .endpoint_world import COMPONENTS, WHOLE, World, ends_after
-
-LATER = [-hours for hours in range(100)]
-MOTO = ("SNS", "APPLICATION_AUTO_SCALING", "S3")
-TARGET = {
-    "ServiceNamespace": NAMESPACE,
-    "ResourceId": "endpoint/e/variant/main",
-    "ScalableDimension": INSTANCES,
-}
+from .endpoint_world import COMPONENTS, LATER, TARGET, WHOLE, World, ends_after
 
 
 @pytest.fixture(autouse=True)
@@ -33,16 +23,6 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     from botocore.retries.standard import ExponentialBackoff
 
     monkeypatch.setattr(ExponentialBackoff, "delay_amount", lambda self, context: 0.001)
-
-
-@pytest.fixture
-def proxy(account: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsProxy]:
-    """Give what stands before autoscaling, SNS and S3."""
-    with AwsProxy(account.moto) as made:
-        for name in MOTO:
-            monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", made.url)
-        account.clients = Clients(REGION)
-        yield made
 
 
 def _crowd(account: World, count: int) -> list[str]:

@@ -19,9 +19,7 @@ from jupyter_idle_culler.fleet.endpoints.restoring import restore
 from jupyter_idle_culler.fleet.endpoints.scaling import INSTANCES, NAMESPACE
 
 from ..aws.endpoints import arn_of, variant
-from .endpoint_world import OWN, WHOLE, World
-
-LATER = [-hours for hours in range(100)]
+from .endpoint_world import LATER, OWN, WHOLE, World
 
 
 def _idle(account: World, name: str = "e") -> None:

@@ -13,21 +13,15 @@ import pytest
 
 from jupyter_idle_culler.fleet.endpoints.restoring import restore
 from jupyter_idle_culler.fleet.endpoints.saving import SavingFailed
-from jupyter_idle_culler.fleet.endpoints.scaling import INSTANCES, NAMESPACE
+from jupyter_idle_culler.fleet.endpoints.scaling import NAMESPACE
 from jupyter_idle_culler.fleet.report import Report
 
 from ..aws.endpoints import ROLE, arn_of, variant
 from ..aws.stand_in import ACCOUNT, REGION, Refusal
-from .endpoint_world import COMPONENTS, OWN, WHOLE, World
+from .endpoint_world import COMPONENTS, LATER, OWN, TARGET, WHOLE, World
 
-LATER = [-hours for hours in range(100)]
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/11111111-2222-3333-4444-555555555555"
 MODEL_TAGS = {"team": "a", "cost-centre": "a b=c:/+@"}
-ONE = {
-    "ServiceNamespace": NAMESPACE,
-    "ResourceId": "endpoint/e/variant/main",
-    "ScalableDimension": INSTANCES,
-}
 
 
 def _removed(account: World, save_to: Path) -> str:
@@ -118,9 +112,11 @@ def _scaled(account: World) -> str:
         "DynamicScalingOutSuspended": False,
         "ScheduledScalingSuspended": False,
     }
-    client.register_scalable_target(**ONE, MinCapacity=1, MaxCapacity=4, SuspendedState=suspended)
+    client.register_scalable_target(
+        **TARGET, MinCapacity=1, MaxCapacity=4, SuspendedState=suspended
+    )
     client.put_scaling_policy(
-        **ONE,
+        **TARGET,
         PolicyName="track",
         PolicyType="TargetTrackingScaling",
         TargetTrackingScalingPolicyConfiguration={
@@ -135,7 +131,7 @@ def _scaled(account: World) -> str:
         },
     )
     put = client.put_scaling_policy(
-        **ONE,
+        **TARGET,
         PolicyName="step",
         PolicyType="StepScaling",
         StepScalingPolicyConfiguration={
@@ -145,7 +141,7 @@ def _scaled(account: World) -> str:
         },
     )
     client.put_scheduled_action(
-        **ONE,
+        **TARGET,
         ScheduledActionName="morning",
         Schedule="cron(0 7 ? * MON-FRI *)",
         Timezone="Europe/Berlin",

@@ -94,6 +94,19 @@ def components_by_endpoint(sagemaker: Any) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def components_of(sagemaker: Any, endpoint: str) -> list[dict[str, Any]]:
+    """Return the inference components of one endpoint."""
+    return list(
+        items(
+            sagemaker,
+            "list_inference_components",
+            "InferenceComponents",
+            EndpointNameEquals=endpoint,
+            MaxResults=MOST_A_PAGE,
+        )
+    )
+
+
 def described(
     sagemaker: Any,
     region: str,

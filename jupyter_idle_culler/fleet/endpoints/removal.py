@@ -16,7 +16,7 @@ from .idleness import before_asking, judged
 from .marks import mark_of
 from .metrics import ask, queries_of
 from .model import Endpoint, Judgement, Verdict
-from .reading import components_by_endpoint, described, is_missing, tags_of
+from .reading import components_of, described, is_missing, tags_of
 from .saving import ENDPOINT, described_in_full, save
 from .scaling import forget
 from .settings import Settings
@@ -113,7 +113,7 @@ class Remover:
         if mark_of(tags) != mark or exempt(tags):
             message = "its tags were changed during this run"
             raise NotNow(message)
-        listed = components_by_endpoint(sagemaker).get(endpoint.name, [])
+        listed = components_of(sagemaker, endpoint.name)
         now = described(sagemaker, endpoint.region, endpoint.name, tags, listed)
         window = Window.of(self.wall_clock(), self.settings.idle, self.settings.grace)
         judgement = before_asking(now.status, now.created, window)
@@ -136,7 +136,7 @@ class Remover:
         sagemaker = self.clients.sagemaker
         there = {
             component["InferenceComponentName"]: component.get("InferenceComponentStatus")
-            for component in components_by_endpoint(sagemaker).get(endpoint.name, ())
+            for component in components_of(sagemaker, endpoint.name)
         }
         for part in sorted(endpoint.components, key=lambda part: part.proof == part.name):
             if there.get(part.name, _DELETING) != _DELETING:
@@ -144,7 +144,7 @@ class Remover:
 
     def _wait_for_components(self, endpoint: Endpoint) -> None:
         until = time.monotonic() + _MOST_WAITED_SECONDS
-        while components_by_endpoint(self.clients.sagemaker).get(endpoint.name):
+        while components_of(self.clients.sagemaker, endpoint.name):
             if self.deadline.near() or time.monotonic() > until:
                 message = "its inference components are being deleted; the next run does the rest"
                 raise NotNow(message)

@@ -12,7 +12,7 @@ from ...errors import IdleCullerError
 from ..clients import Clients
 from ..report import Report
 from .model import Endpoint
-from .reading import IN_SERVICE, components_by_endpoint, described, is_missing
+from .reading import IN_SERVICE, components_of, described, is_missing
 from .saving import SCALING, load
 from .scaling import accepted, put_back, remove_others
 
@@ -132,7 +132,7 @@ class _Restorer:
             return []
         if not dry_run:
             self._wait()
-        listed = components_by_endpoint(self._sagemaker).get(self._name, [])
+        listed = components_of(self._sagemaker, self._name)
         there = {component["InferenceComponentName"] for component in listed}
         steps = []
         for component in sorted(wanted, key=_is_adapter):

@@ -14,7 +14,7 @@ from ...errors import IdleCullerError
 from ..clients import Clients
 from .marks import MARK_TAG
 from .model import Endpoint
-from .reading import components_by_endpoint, is_missing, tags_of
+from .reading import components_of, is_missing, tags_of
 from .scaling import has_ours, read_scaling
 
 FORMAT = 1
@@ -63,7 +63,7 @@ def described_in_full(clients: Clients, endpoint: Endpoint, what: str) -> dict[s
 def _component_names(clients: Clients, endpoint: Endpoint) -> list[str]:
     if not endpoint.components:
         return []
-    found = components_by_endpoint(clients.sagemaker).get(endpoint.name, [])
+    found = components_of(clients.sagemaker, endpoint.name)
     return [component["InferenceComponentName"] for component in found]
 
 
