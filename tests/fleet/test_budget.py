@@ -272,12 +272,9 @@ def test_what_time_did_not_suffice_for_fails_and_is_repeated(studio: StudioStand
     """Budgets tells once: Lambda repeats a failed invocation, and the next one does the rest."""
 
     class Context:
-        left = 4
-
         def get_remaining_time_in_millis(self) -> int:
-            """Return ten minutes four times, then half a minute."""
-            self.left -= 1
-            return 600_000 if self.left >= 0 else 30_000
+            """Return ten minutes until two are stopped, then half a minute."""
+            return 30_000 if studio.count("StopNotebookInstance") >= 2 else 600_000
 
     for name in ("dev-a", "dev-b", "dev-c", "dev-d"):
         studio.add(name, tags=signed("idle 30"))
