@@ -45,7 +45,7 @@ def paragraphs(report: Report) -> list[str]:
             told += ["\n".join(lines(one)) for one in found]
     told += [f"Failed: {f['name']}: {f['error']}" for f in report.failed]
     if report.remaining:
-        told.append(f"Time did not suffice for {len(report.remaining)}; the next run does them.")
+        told.append(f"Time did not suffice for {len(report.remaining)}; the next runs do them.")
     return told
 
 
