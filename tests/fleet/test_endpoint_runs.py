@@ -17,6 +17,7 @@ from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.handlers import endpoints_handler
 from jupyter_idle_culler.fleet.report import FleetFailed
 
+from ..aws.cloudwatch import quiet_hosts
 from ..aws.endpoints import EndpointsStandIn
 from ..aws.stand_in import REGION, Refusal
 from .endpoint_world import WHOLE, World, ends_after
@@ -233,3 +234,16 @@ def test_whole_windows_do_not_matter_to_the_order_of_the_report(account: World) 
         account.host(name, [*WHOLE, *(-hour for hour in range(20))])
     for hour in range(6):
         assert _named(account.run(at=hour)) == ["a", "b", "c"]
+
+
+def test_metrics_are_asked_for_five_hundred_a_call(account: World) -> None:
+    """Whomever they belong to; an account of many costs as few calls as can be."""
+    for number in range(150):
+        account.sagemaker.add_endpoint(f"e{number:03}")
+    account.proxy.answers = quiet_hosts
+    report = account.run()
+    assert len(report.details["idle"]) == 150
+    assert (account.proxy.queries, account.proxy.calls) == (600, 2)
+    assert len(account.sagemaker.called("ListEndpoints")) == 2
+    assert len(account.sagemaker.called("GetResources")) == 1
+    assert len(account.sagemaker.calls) == 2 + 1 + 1 + 2 * 150
