@@ -118,7 +118,10 @@ class EventReader:
         )
         if chosen.empty:
             field = "match_all"
-            rule = "must be true where neither name_contains, name_pattern nor tags is given"
+            rule = (
+                "must be true where neither name_contains, name_pattern nor tags is given,"
+                " and where name_pattern has only * and ?"
+            )
             raise EventError(field, rule)
         return chosen
 

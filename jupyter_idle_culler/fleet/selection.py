@@ -22,8 +22,8 @@ class Selection:
     """What must hold of a thing: all that is given.
 
     ``name_contains`` is part of the name, ``name_pattern`` the whole of it with ``*`` and ``?``,
-    both case-sensitive; each of ``tags`` must be there with this value (``*``: any). Something must
-    be given, or ``match_all``.
+    both case-sensitive (``[`` is itself); each of ``tags`` must be there with this value (``*``:
+    any). Something must be given that not every name fits, or ``match_all``.
     """
 
     name_contains: str = ""
@@ -34,12 +34,13 @@ class Selection:
     @property
     def empty(self) -> bool:
         """Whether it would match everything without having been asked to."""
-        pattern = self.name_pattern.strip("*")
+        pattern = self.name_pattern.strip("*?")
         return not (self.name_contains or pattern or self.tags or self.match_all)
 
     def matches_name(self, name: str) -> bool:
         """Tell whether the name is one that is meant."""
-        fits = not self.name_pattern or fnmatch.fnmatchcase(name, self.name_pattern)
+        pattern = self.name_pattern.replace("[", "[[]")  # to fnmatch, a set of letters
+        fits = not pattern or fnmatch.fnmatchcase(name, pattern)
         return self.name_contains in name and fits and not self.empty
 
     def matches(self, name: str, tags: Mapping[str, str]) -> bool:

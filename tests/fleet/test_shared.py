@@ -23,6 +23,24 @@ def test_an_empty_selection_matches_nothing() -> None:
     assert Selection(match_all=True).matches("dev-1", {})
 
 
+@pytest.mark.parametrize("pattern", ["?*", "*?", "**", "??*", "?", "*?*?*"])
+def test_a_pattern_of_wildcards_alone_is_no_choice(pattern: str) -> None:
+    """Every name fits it, or every name of a length: `match_all` has to say that."""
+    with pytest.raises(EventError) as refused:
+        EventReader({"name_pattern": pattern}, {}).selection()
+    assert refused.value.field == "match_all"
+    assert not Selection(name_pattern=pattern).matches("prod-x", {})
+    assert Selection(name_pattern="*?", match_all=True).matches("prod-x", {})
+
+
+@pytest.mark.parametrize("pattern", ["[!!]*", "[a-z]*", "[dp]ev-1", "dev[-]1", "[[]dev-1"])
+def test_a_bracket_in_a_pattern_is_itself(pattern: str) -> None:
+    """Only `*` and `?` stand for something else; no name has a bracket."""
+    assert not Selection(name_pattern=pattern).matches("dev-1", {})
+    literal = pattern.replace("*", "x")
+    assert Selection(name_pattern=pattern).matches(literal, {})
+
+
 def test_name_and_tags_must_both_hold() -> None:
     """A selection by name and tags is both; a star as value asks only for the key."""
     both = Selection(name_contains="dev-", tags={"team": "a", "env": "*"})
