@@ -197,6 +197,33 @@ def test_a_moment_of_quiet_is_not_idleness(office: Office) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "minutes_ago", "stops", "reason"),
+    [
+        ("idle 30", 20, True, "idle for 50 minutes"),
+        ("idle 30", 21, False, "unknown: that it is idle is of 2026-03-02T20:49:00Z, and was not"),
+        ("idle 30", 44, False, "unknown: that it is idle is of 2026-03-02T20:26:00Z, and was not"),
+        ("idle 30", -5, True, "idle for 30 minutes"),
+        ("idle 30", -6, False, "unknown: that it is idle is of 2026-03-02T21:16:00Z, which is to"),
+        ("idle 3", 30, False, "unknown: that it is idle is of 2026-03-02T20:40:00Z, and was not"),
+        ("working", 44, False, "its culler signals work"),
+        ("working", -44, False, "its culler signals work"),
+        ("working", 46, False, "unknown: its last sign of life is of"),
+    ],
+)
+def test_a_sign_of_idleness_that_was_not_renewed_is_silence(
+    office: Office, text: str, minutes_ago: float, stops: bool, reason: str
+) -> None:
+    """What cannot write may be too busy to; a sign of work may be older, for it ends nothing."""
+    office.add("dev-1")
+    office.at("21:10").sign("dev-1", text, minutes_ago=minutes_ago)
+    report = office.run()
+    told = report.changed[0]["reason"] if stops else why(report)["dev-1"]
+    assert reason in told
+    assert done(report) == ({"dev-1": "stop"} if stops else {})
+    assert done(office.run(signal_max_age_minutes=600)) == {}
+
+
+@pytest.mark.parametrize(
     "value",
     ["", "idle", "yesterday idle", "2026-13-02T21:05:00Z idle 30", "2026-03-02T21:05:00Z asleep"],
 )
