@@ -1,25 +1,31 @@
 """What is due for one notebook instance now: a function of what AWS tells, not of an edge.
 
-A start is due once in an on-window. The tag ``idle-culler:last-start`` holds the beginning of the
-window in which the instance was last on; it is written before a start goes out, and put back where
-that does not. An instance that carries the tag of this window but has not moved
-(``LastModifiedTime``) since before the window was never really started, by a run that was cut off:
-its start is still due.
+A start is due once in an on-window; windows of several schedules that overlap are one. The tag
+``idle-culler:last-start`` holds the beginning of the window in which the instance was last on; it
+is written before a start goes out, and put back where that does not. It counts where it is not
+older than the window, whose beginning may have been edited since. An instance that carries the tag
+of this window but has not moved (``LastModifiedTime``) since before the window was never really
+started, by a run that was cut off: its start is still due. What has no mark, and is Stopped since
+some minutes after the beginning, was stopped before the first run of the window.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
-from .schedules import Moment
+from .schedules import Moment, on_since
 from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_signal
 
 LAST_START_TAG = "idle-culler:last-start"
 START, STOP, REMEMBER, NOTHING = "start", "stop", "remember", "nothing"
 STARTS_FROM, STOPS_FROM = ("Stopped", "Failed"), ("InService",)
 SOFT, HARD = "soft", "hard"
+STOP_TAKES = timedelta(minutes=5)
+"""What was being stopped when a window began may be Stopped only so long after that."""
+_MARK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -76,9 +82,9 @@ def due_now(instance: Instance, rules: Rules) -> Due:
 
 def due(instance: Instance, moments: Sequence[Moment], rules: Rules, now: datetime) -> Due:
     """Say what is due by the schedules that the instance follows (at least one)."""
-    starts = [moment.window.start for moment in moments if moment.window is not None]
-    if starts:
-        found = _due_on(instance, max(starts))
+    since = on_since(moments)
+    if since is not None:
+        found = _due_on(instance, since, now)
         if found.what in (START, REMEMBER) and rules.action == STOP:
             return Due(NOTHING, f"it is {instance.status}, and scheduled to be on")
         return found
@@ -88,9 +94,11 @@ def due(instance: Instance, moments: Sequence[Moment], rules: Rules, now: dateti
     return found
 
 
-def _due_on(instance: Instance, window_start: datetime) -> Due:
+def _due_on(instance: Instance, window_start: datetime, now: datetime) -> Due:
     status, in_window = instance.status, instance.modified >= window_start
-    remembered = instance.tags.get(LAST_START_TAG) == mark(window_start)
+    # A mark's form sorts as its time does; another form is none.
+    marked = instance.tags.get(LAST_START_TAG, "")
+    remembered = bool(_MARK.fullmatch(marked)) and mark(window_start) <= marked <= mark(now)
     on = status in ("InService", "Pending") or (status == "Stopping" and in_window)
     if on:
         what = NOTHING if remembered else REMEMBER
@@ -102,6 +110,8 @@ def _due_on(instance: Instance, window_start: datetime) -> Due:
         if status == "Failed":
             text = "it failed in this window: it is not started again in it"
         return Due(NOTHING, text)
+    if status == "Stopped" and not remembered and instance.modified >= window_start + STOP_TAKES:
+        return Due(NOTHING, "it has been stopped in this window, before any run: it stays so")
     return Due(START, f"scheduled to be on since {mark(window_start)}", window_start)
 
 

@@ -29,6 +29,9 @@ _FIELDS = {"time_zone", "days", "start", "stop", "holidays", "hard_stop"}
 _LOOK_BACK_DAYS = 400
 """A schedule whose last window ended before that counts as one that never had any."""
 
+_CHAINED = 4
+"""So many of its last windows may be one with those of other schedules."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -80,10 +83,11 @@ class Schedule:
             ]
             on = [window for window in begun if now < window.end]
             if on:
-                return Moment(max(on, key=lambda window: window.start), None, False)
+                latest = max(on, key=lambda window: window.start)
+                return Moment(latest, None, False, _apart(begun[-_CHAINED:]))
             if begun:
                 ended = max(window.end for window in begun)
-                return Moment(None, ended, self._hard(ended, now))
+                return Moment(None, ended, self._hard(ended, now), _apart(begun[-_CHAINED:]))
         return Moment(None, None, False)
 
     def _hard(self, ended: datetime, now: datetime) -> bool:
@@ -102,12 +106,40 @@ class Schedule:
 class Moment:
     """How a schedule stands: in a window, or since when in none (None: it never had one).
 
-    ``hard``: the hard hour after the last window has come.
+    ``hard``: the hard hour after the last window has come. ``begun``: the last windows that
+    have begun, none of which overlaps another of them.
     """
 
     window: Window | None
     off_since: datetime | None
     hard: bool
+    begun: tuple[Window, ...] = ()
+
+
+def on_since(moments: Sequence[Moment]) -> datetime | None:
+    """Return since when any of these schedules has a window without a break; None: none has now.
+
+    Windows that overlap are one, of which only the first beginning is an occasion to start.
+    """
+    begins = [moment.window.start for moment in moments if moment.window is not None]
+    if not begins:
+        return None
+    first = min(begins)
+    windows = [window for moment in moments for window in moment.begun]
+    for window in sorted(windows, key=lambda window: window.start, reverse=True):
+        if window.start < first < window.end:
+            first = window.start
+    return first
+
+
+def _apart(windows: Sequence[Window]) -> tuple[Window, ...]:
+    """Return windows, in order, each ended where the next begins (a clock that was put back)."""
+    nexts = [window.start for window in windows[1:]]
+    ends = [min(window.end, start) for window, start in zip(windows, nexts, strict=False)]
+    return tuple(
+        Window(window.start, end)
+        for window, end in zip(windows, [*ends, windows[-1].end], strict=True)
+    )
 
 
 def _instant(day: date, minutes: int, zone: ZoneInfo, *, last: bool = False) -> datetime:

@@ -187,6 +187,7 @@ class Machine:
 
     instance: Instance
     starts: int = 0
+    schedules: tuple[Schedule, ...] = (OFFICE,)
 
     def turn(self, status: str, now: datetime) -> None:
         """Have it in another state."""
@@ -195,7 +196,8 @@ class Machine:
     def run(self, now: datetime) -> None:
         """Do what is due."""
         idle = {**self.instance.tags, SIGN_TAG: f"{mark(now)} idle 60"}
-        found = due_for(self.instance, [OFFICE.moment(now)], RULES, now)
+        moments = [schedule.moment(now) for schedule in self.schedules]
+        found = due_for(self.instance, moments, RULES, now)
         found = softened(found, replace(self.instance, tags=idle), RULES, now)
         if found.what in (START, REMEMBER) and found.window_start is not None:
             tags = {**self.instance.tags, LAST_START_TAG: mark(found.window_start)}
@@ -251,3 +253,35 @@ def test_a_window_has_at_most_one_start_whenever_the_culler_stops_it(
         else:
             assert machine.starts == before
     assert all(starts <= 1 for starts in windows.values())
+
+
+QUARTERS = st.integers(0, 95).map(lambda number: number * 15)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(QUARTERS, QUARTERS), min_size=1, max_size=3),
+    st.frozensets(st.integers(0, 3 * 96 - 1), max_size=6),
+)
+def test_of_any_schedules_a_start_comes_only_where_the_first_of_them_begins(
+    times: Sequence[tuple[int, int]], stops: frozenset[int]
+) -> None:
+    """Never within a window of another one, nor where one ends: it was on since, or was stopped.
+
+    Runs come each quarter of an hour for three days; a person stops it now and then.
+    """
+    drawn = {(min(pair), max(pair)) for pair in times if pair[0] != pair[1]}
+    schedules = tuple(Schedule("s", OFFICE.zone, EVERY_DAY, *pair) for pair in sorted(drawn))
+    if not schedules:
+        return
+    machine = _machine("Stopped")
+    machine.schedules = schedules
+    for number in range(3 * 96):
+        now, before = MONDAY + number * 15 * MINUTE, machine.starts
+        machine.run(now)
+        minute = number % 96 * 15
+        if machine.starts > before:
+            assert any(start == minute for start, _ in drawn)
+            assert not any(start < minute < stop for start, stop in drawn)
+        if number in stops and machine.instance.status == "InService":
+            machine.turn("Stopped", now + MINUTE)

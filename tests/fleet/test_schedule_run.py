@@ -91,9 +91,24 @@ def test_who_was_on_when_the_window_began_and_is_stopped_in_it_stays_stopped(
     report = office.at("07:10").run()
     assert report.changed == []
     assert office.sagemaker.tags_of("dev-person")[LAST_START_TAG] == "2026-03-02T07:00:00Z"
-    for name in ("dev-person", "dev-ending", "dev-night"):
-        office.at("07:20").sagemaker.turn(name, "Stopped")
+    for name, clock in (("dev-night", "07:04"), ("dev-person", "07:20"), ("dev-ending", "07:20")):
+        office.at(clock).sagemaker.turn(name, "Stopped")
     assert done(office.at("07:30").run()) == {"dev-night": "start"}
+
+
+@pytest.mark.parametrize("clock", ["07:15", "12:00", "20:59"])
+def test_who_stops_it_before_the_first_run_of_a_window_has_it_stopped(
+    office: Office, clock: str
+) -> None:
+    """The run of seven was missed; what was off before, or just going off, is caught up."""
+    office.add("dev-person", "Stopped", since="07:05")
+    office.add("dev-night", "Stopped", since="07:04")
+    office.add("dev-off", "Stopped", since="06:00")
+    office.add("dev-failed", "Failed", since="07:05")
+    report = office.at(clock).run()
+    assert set(done(report)) == {"dev-night", "dev-off", "dev-failed"}
+    assert why(report)["dev-person"].startswith("it has been stopped in this window")
+    assert "dev-person" in done(office.at("07:00", day=1).run())
 
 
 @pytest.mark.parametrize(("clock", "day"), [("07:00", 0), ("11:07", 0), ("20:59", 0)])
@@ -274,18 +289,69 @@ def test_a_tag_names_the_schedule_and_several_mean_either(office: Office) -> Non
     assert done(report) == {"dev-a": "stop", "dev-e": "stop"}
 
 
-def test_several_schedules_are_one_window_from_the_first_start_to_the_last_stop(
-    office: Office,
+@pytest.mark.parametrize(
+    ("other", "stopped"),
+    [
+        ({"start": "08:00", "stop": "12:00"}, "07:30"),
+        ({"start": "08:00", "stop": "12:00"}, "08:30"),
+        ({"start": "12:00", "stop": "23:00"}, "08:00"),
+        ({"start": "12:00", "stop": "23:00"}, "13:00"),
+        ({"start": "20:45", "stop": "06:00"}, "08:00"),
+    ],
+)
+def test_windows_that_overlap_are_one_from_the_first_start_to_the_last_stop(
+    office: Office, other: dict[str, str], stopped: str
 ) -> None:
-    """An instance of two that overlap, stopped in the first, starts once more with the second."""
-    schedules = {"office": OFFICE, "late": {**OFFICE, "start": "12:00", "stop": "23:00"}}
-    office.add("dev-1", "Stopped", tags={SCHEDULE_TAG: "office late"})
+    """Nested, or one after the other: who stops it has it stopped, where one begins or ends too."""
+    schedules = {"office": OFFICE, "other": {**OFFICE, **other}}
+    office.add("dev-1", "Stopped", tags={SCHEDULE_TAG: "office other"})
+    assert done(office.at("07:00").run(schedules=schedules)) == {"dev-1": "start"}
+    assert office.at("07:15").run(schedules=schedules).changed == []
+    office.at(stopped).sagemaker.turn("dev-1", "Stopped")
+    for clock in ("08:45", "12:00", "12:15", "20:45", "21:00", "21:15", "23:00", "23:15"):
+        if clock > stopped:
+            assert office.at(clock).run(schedules=schedules).changed == []
+    assert office.at("05:45", day=1).run(schedules=schedules).changed == []
+    assert done(office.at("07:00", day=1).run(schedules=schedules)) == {"dev-1": "start"}
+
+
+def test_windows_that_follow_each_other_are_two(office: Office) -> None:
+    """Where one ends and the other begins, a start is due again."""
+    schedules = {"early": {**OFFICE, "stop": "12:00"}, "late": {**OFFICE, "start": "12:00"}}
+    office.add("dev-1", "Stopped", tags={SCHEDULE_TAG: "early late"})
     assert done(office.at("07:00").run(schedules=schedules)) == {"dev-1": "start"}
     office.at("08:00").sagemaker.turn("dev-1", "Stopped")
-    assert office.at("11:00").run(schedules=schedules).changed == []
+    assert office.at("11:45").run(schedules=schedules).changed == []
     assert done(office.at("12:00").run(schedules=schedules)) == {"dev-1": "start"}
-    office.at("13:00").sagemaker.turn("dev-1", "Stopped")
-    assert office.at("21:30").run(schedules=schedules).changed == []
+
+
+@pytest.mark.parametrize(("start", "starts"), [("06:30", False), ("00:00", False), ("08:30", True)])
+def test_a_start_that_is_edited_at_noon_starts_nothing_a_second_time(
+    office: Office, start: str, starts: bool
+) -> None:
+    """Only where the window begins after it was stopped is that another window."""
+    office.add("dev-1", "Stopped")
+    assert done(office.at("07:00").run()) == {"dev-1": "start"}
+    office.at("08:10").sagemaker.turn("dev-1", "Stopped")
+    assert bool(office.at("12:00").run(schedule={"start": start}).changed) == starts
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "2026-03-03T07:00:00Z",
+        "2026-03-02T05:00:00Z",
+        "x",
+        "2026-03-02T9",
+        "",
+        "2026-03-02T08:00:00",
+    ],
+)
+def test_a_mark_of_another_time_or_form_is_none(office: Office, value: str) -> None:
+    """Of the future, of an earlier window, or none that this writes: the start is due."""
+    office.add("dev-1", "Failed", since="08:30", tags={LAST_START_TAG: value})
+    assert done(office.at("09:00").run()) == {"dev-1": "start"}
+    assert office.sagemaker.tags_of("dev-1")[LAST_START_TAG] == "2026-03-02T07:00:00Z"
 
 
 def test_weekends_and_holidays_have_no_window(office: Office) -> None:
