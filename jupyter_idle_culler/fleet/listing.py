@@ -13,6 +13,7 @@ from typing import Any
 from .clients import BadAnswer, Clients, items
 from .due import Instance
 from .selection import Selection
+from .signals import of_this_life
 
 AT_ONCE = 100
 """What a page of the list holds, and what one call takes to read tags: the most that AWS allows."""
@@ -79,14 +80,14 @@ def _batches(listed: Iterator[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]
 
 
 def _instance(listed: dict[str, Any], tags: dict[str, dict[str, str]]) -> Instance:
-    arn = listed["NotebookInstanceArn"]
+    arn, modified = listed["NotebookInstanceArn"], listed["LastModifiedTime"]
     return Instance(
         listed["NotebookInstanceName"],
         arn,
         listed["NotebookInstanceStatus"],
-        listed["LastModifiedTime"],
+        modified,
         listed.get("InstanceType", ""),
-        tags.get(arn.lower(), {}),
+        of_this_life(tags.get(arn.lower(), {}), modified),
         listed.get("NotebookInstanceLifecycleConfigName", ""),
     )
 

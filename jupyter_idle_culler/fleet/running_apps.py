@@ -9,6 +9,7 @@ from typing import Any
 
 from .clients import Clients, items
 from .selection import Selection
+from .signals import of_this_life
 
 IN_SERVICE = "InService"
 _KINDS = ("sagemaker:app", "sagemaker:space", "sagemaker:user-profile")
@@ -102,7 +103,7 @@ def _tags(clients: Clients) -> dict[str, dict[str, str]]:
 def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]]) -> App:
     space, domain = listed.get("SpaceName", ""), listed["DomainId"]
     owner = space or listed.get("UserProfileName", "")
-    kind, name = listed["AppType"], listed["AppName"]
+    kind, name, created = listed["AppType"], listed["AppName"], listed["CreationTime"]
     place = f"{'space' if space else 'user-profile'}/{domain}/{owner}".lower()
     own = f"app/{domain}/{owner}/{kind}/{name}".lower()
     resources = listed.get("ResourceSpec", {})
@@ -113,8 +114,8 @@ def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]]) -> Ap
         kind,
         name,
         listed["Status"],
-        listed["CreationTime"],
+        created,
         resources.get("InstanceType", ""),
-        {**tags.get(place, {}), **tags.get(own, {})},
+        of_this_life({**tags.get(place, {}), **tags.get(own, {})}, created),
         resources.get("LifecycleConfigArn", ""),
     )

@@ -19,6 +19,7 @@ IDLE_MAX_AGE_MINUTES, IDLE_MOST_AHEAD_MINUTES = 20.0, 5.0
 from a machine that is too busy to write. Nor can the future be known. Of work, age is no danger."""
 QUIET_MINUTES = 10.0
 _VALUE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (working|idle|unknown)(?: (\d{1,7}))?")
+CLOCKS_DIFFER = timedelta(minutes=1)
 WORKING, IDLE, SILENT = "working", "idle", "unknown"
 
 
@@ -59,6 +60,18 @@ def read_signal(
     if idle < timedelta(minutes=quiet_minutes):
         return Signal(WORKING, f"it has been idle for less than {quiet_minutes:g} minutes")
     return Signal(IDLE, f"idle for {int(idle.total_seconds() // 60)} minutes")
+
+
+def of_this_life(tags: Mapping[str, str], begun: datetime) -> Mapping[str, str]:
+    """Return tags without a sign of life from before something was started, at ``begun``.
+
+    The tag outlives a stop: what it says is of an earlier life, and nothing of this one.
+    """
+    found = _VALUE.fullmatch(tags.get(SIGN_TAG, "").strip())
+    at = None if found is None else _time(found[1])
+    if at is None or at >= begun - CLOCKS_DIFFER:
+        return tags
+    return {key: value for key, value in tags.items() if key != SIGN_TAG}
 
 
 def _time(text: str) -> datetime | None:

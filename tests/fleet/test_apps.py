@@ -167,7 +167,7 @@ def test_what_cannot_be_found_out_is_unknown_and_never_unwatched(studio: DomainS
 
 def test_instances_whose_culler_is_silent_are_found(studio: DomainStandIn) -> None:
     """Running ones; a lifecycle configuration watches, an old sign does not."""
-    studio.add("signs", tags=signed("idle 20"))
+    studio.add("signs", modified=NOW - timedelta(hours=1), tags=signed("idle 20"))
     studio.add("silent")
     studio.add("stale", tags={SIGN_TAG: "2026-03-09T12:00:00Z working"})
     studio.add("scripted")
@@ -223,6 +223,17 @@ def test_a_cap_deletes_what_is_older_and_idle(studio: DomainStandIn) -> None:
     assert len(studio.stops()) == 1
     report = run(**asked, dry_run=False, stop_mode="hard")
     assert done(report) == {works: "delete", silent: "delete"}
+
+
+def test_a_sign_of_an_app_that_had_the_same_name_says_nothing_of_this_one(
+    studio: DomainStandIn,
+) -> None:
+    """It was deleted and made anew; its tags may have outlived it."""
+    before = {SIGN_TAG: f"{NOW - timedelta(minutes=12):%Y-%m-%dT%H:%M:%SZ} idle 30"}
+    app(studio, "dev-1", tags=before, hours=1 / 6)
+    app(studio, "dev-2", tags=before, hours=0.25)
+    told = by_name(run())
+    assert (told["dev-1"]["signal"], told["dev-2"]["signal"]) == ("unknown", "idle")
 
 
 def test_one_that_is_refused_is_told_and_the_others_go(studio: DomainStandIn) -> None:

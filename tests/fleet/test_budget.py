@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 def signed(text: str, **more: str) -> dict[str, str]:
     """Return the tags of what signals ``working`` or ``idle 30`` now."""
-    now = datetime.now(timezone.utc) - timedelta(minutes=1)
+    now = datetime.now(timezone.utc)
     return {SIGN_TAG: f"{now:%Y-%m-%dT%H:%M:%SZ} {text}", **more}
 
 

@@ -111,8 +111,8 @@ def test_throttling_at_every_call_ends_nothing(office: Office) -> None:
     office.sagemaker.throttled = True
     report = office.at("09:00").run()
     assert (done(report), report.failed) == ({"dev-off": "start"}, [])
+    office.at("21:05").sagemaker.turn("dev-off", "InService")
     office.at("21:10").sign("dev-off", "idle 20")
-    office.sagemaker.turn("dev-off", "InService")
     report = office.run(grace_minutes=0)
     assert (done(report), report.failed) == ({"dev-off": "stop"}, [])
 

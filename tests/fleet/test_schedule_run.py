@@ -238,6 +238,23 @@ def test_a_sign_of_idleness_that_was_not_renewed_is_silence(
     assert done(office.run(signal_max_age_minutes=600)) == {}
 
 
+@pytest.mark.parametrize(("minutes_ago", "stops"), [(13, False), (3.5, False), (3, True)])
+@pytest.mark.parametrize("event", [{}, {"schedules": {}}])
+def test_a_sign_of_an_earlier_life_says_nothing_of_this_one(
+    office: Office, minutes_ago: float, stops: bool, event: dict[str, Any]
+) -> None:
+    """It was idle, was stopped, and is on again: what has not yet signed may be at work.
+
+    A minute is for clocks that differ.
+    """
+    office.add("dev-1", "InService", since="20:58")
+    office.at("21:00").sign("dev-1", "idle 60", minutes_ago=minutes_ago)
+    report = office.run("stop", **event)
+    assert done(report) == ({"dev-1": "stop"} if stops else {})
+    if not stops:
+        assert why(report)["dev-1"] == "unknown: its culler gives no sign of life"
+
+
 @pytest.mark.parametrize(
     "value",
     ["", "idle", "yesterday idle", "2026-13-02T21:05:00Z idle 30", "2026-03-02T21:05:00Z asleep"],
@@ -283,8 +300,8 @@ def test_a_tag_names_the_schedule_and_several_mean_either(office: Office) -> Non
     assert why(report)["dev-d"] == "its tag names none, which is no schedule"
     assert "no default schedule" in why(report)["dev-e"]
     for name in "abcde":
-        office.at("21:30").sagemaker.turn(f"dev-{name}", "InService")
-        office.sign(f"dev-{name}", "idle 20")
+        office.at("21:20").sagemaker.turn(f"dev-{name}", "InService")
+        office.at("21:30").sign(f"dev-{name}", "idle 20")
     report = office.run(schedules=schedules, default_schedule="office", grace_minutes=0)
     assert done(report) == {"dev-a": "stop", "dev-e": "stop"}
 
