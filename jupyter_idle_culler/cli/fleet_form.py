@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ DONE, FAILED, USAGE = 0, 1, 2
 Act = Callable[[argparse.Namespace], int]
 _MOST_ROWS = 500
 _AWS = ("boto3", "botocore")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 
 
 def command(
@@ -50,7 +52,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         type=_tag,
         default=[],
         metavar="KEY=VALUE",
-        help="it has this tag (VALUE *: any); may be given several times",
+        help="it has this tag (VALUE *: any); given several times, all must hold",
     )
     which.add_argument("--all", action="store_true", help="everything there is")
 
@@ -60,9 +62,11 @@ def add_account(parser: argparse.ArgumentParser, *, several_regions: bool = Fals
     account = parser.add_argument_group("account and output")
     if several_regions:
         text = "an AWS region; may be given several times"
-        account.add_argument("--region", action="append", default=[], metavar="REGION", help=text)
+        account.add_argument(
+            "--region", action="append", type=_region, default=[], metavar="REGION", help=text
+        )
     else:
-        account.add_argument("--region", default="", help="the AWS region")
+        account.add_argument("--region", type=_region, default=None, help="the AWS region")
     account.add_argument("--profile", default="", help="a profile of the AWS configuration")
     account.add_argument("--json", action="store_true", help="print the report as JSON")
 
@@ -79,11 +83,11 @@ def add_acting(parser: argparse.ArgumentParser) -> None:
 
 
 def selected(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Return what was chosen, as the fields of an event."""
+    """Return what was chosen, as the fields of an event. Raises: EventError."""
     return {
         "name_contains": arguments.name_contains,
         "name_pattern": arguments.name_pattern,
-        "tags": dict(arguments.tag),
+        "tags": _tags(arguments.tag),
         "match_all": arguments.all,
     }
 
@@ -187,6 +191,23 @@ def _tag(text: str) -> tuple[str, str]:
         message = f"{text[:40]}: a tag is written KEY=VALUE"
         raise argparse.ArgumentTypeError(message)
     return key, value
+
+
+def _region(text: str) -> str:
+    if not _REGION.fullmatch(text):
+        message = f"{text[:40]!r}: a region is written as eu-central-1"
+        raise argparse.ArgumentTypeError(message)
+    return text
+
+
+def _tags(given: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Return tags that must all hold. Raises: EventError where one can have no two values."""
+    found: dict[str, str] = {}
+    for key, value in given:
+        if found.setdefault(key, value) != value:
+            field, rule = "tags", f"{key} is given twice: no tag has two values, and all must hold"
+            raise EventError(field, rule)
+    return found
 
 
 def _in_one_line(act: Act) -> Act:

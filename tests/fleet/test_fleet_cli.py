@@ -15,6 +15,7 @@ import pytest
 
 from jupyter_idle_culler.cli.commands import main
 
+from ..aws.stand_in import REGION
 from .instance_world import OFFICE, Office
 
 Run = Callable[..., tuple[int, str, str]]
@@ -85,6 +86,16 @@ def test_hard_and_grace_are_what_the_event_has(office: Office, run: Run) -> None
     assert office.status("dev-1") == "InService"
 
 
+def test_tags_that_are_given_together_must_all_hold(office: Office, run: Run) -> None:
+    """The same one twice says nothing new."""
+    office.add("dev-1", "Stopped", tags={"team": "a", "env": "x"})
+    office.add("dev-2", "Stopped", tags={"team": "a"})
+    asked = ("--tag", "team=a", "--tag", "env=*", "--tag", "team=a", "--region", REGION)
+    code, out, _ = run("start", *asked, "--apply")
+    assert (code, out.splitlines()[-1]) == (0, "1 matched: 1 changed, 0 left alone.")
+    assert office.status("dev-1") == "InService"
+
+
 def test_what_fails_is_exit_code_1_and_the_rest_is_done(office: Office, run: Run) -> None:
     """The table says it, and stderr a line for each."""
     office.add("dev-1", "Stopped")
@@ -105,6 +116,11 @@ def test_what_fails_is_exit_code_1_and_the_rest_is_done(office: Office, run: Run
         (("dance",), "invalid choice"),
         (("stop",), "match_all: must be true"),
         (("stop", "--tag", "team"), "a tag is written KEY=VALUE"),
+        (("stop", "--tag", "env=test", "--tag", "env=prod"), "tags: env is given twice"),
+        (("apps", "--tag", "env=test", "--tag", "env=*"), "tags: env is given twice"),
+        (("endpoints", "--tag", "env=test", "--tag", "env=prod"), "tags: env is given twice"),
+        (("stop", "--all", "--region", ""), "a region is written as eu-central-1"),
+        (("endpoints", "--region", "eu central 1"), "a region is written as eu-central-1"),
         (("stop", "--all", "--grace", "-1"), "grace_minutes: must be a number"),
         (("stop", "--all", "--topic", "our-topic"), "topic_arn: must be the ARN"),
         (("reconcile", "--all"), "--schedules"),
