@@ -102,7 +102,7 @@ class EventReader:
         return arn
 
     def dry_run(self) -> bool:
-        """Return ``dry_run``: absent means true."""
+        """Return ``dry_run``: absent, there and in the environment, means true."""
         return self.flag("dry_run", True)
 
     def selection(self, *, may_be_all: bool = False) -> Selection:

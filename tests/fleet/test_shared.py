@@ -166,3 +166,20 @@ def test_a_long_message_is_split_and_nothing_is_lost(texts: list[str], most: int
         return "".join("".join(pieces).split())
 
     assert bare(parts) == bare(texts)
+
+
+@pytest.mark.parametrize(
+    ("event", "environment", "dry"),
+    [
+        ({}, {}, True),
+        ({}, {"IDLE_CULLER_DRY_RUN": ""}, True),
+        ({}, {"IDLE_CULLER_DRY_RUN": "false"}, False),
+        ({"dry_run": True}, {"IDLE_CULLER_DRY_RUN": "false"}, True),
+        ({"dry_run": False}, {"IDLE_CULLER_DRY_RUN": "true"}, False),
+    ],
+)
+def test_acting_has_to_be_asked_for_by_the_event_or_else_by_the_environment(
+    event: dict[str, Any], environment: dict[str, str], dry: bool
+) -> None:
+    """What the event says stands above what the function was deployed with."""
+    assert EventReader(event, environment).dry_run() == dry
