@@ -203,6 +203,19 @@ def test_a_hard_hour_in_the_small_hours_is_the_next_day_s(office: Office) -> Non
     assert done(office.run(schedule=schedule)) == {"dev-1": "stop"}
 
 
+def test_a_hard_hour_lasts_until_the_next_window_begins(office: Office) -> None:
+    """Started on Saturday: left for the grace, then stopped at work; in no other schedule."""
+    office.add("dev-1", "Stopped")
+    office.add("dev-2", "Stopped", tags={SCHEDULE_TAG: "gentle"})
+    schedules = {"office": {**OFFICE, "hard_stop": "23:00"}, "gentle": OFFICE}
+    for name in ("dev-1", "dev-2"):
+        office.at("10:00", SATURDAY).sagemaker.turn(name, "InService")
+    for clock, stopped in (("11:59", {}), ("12:00", {"dev-1": "stop"})):
+        for name in ("dev-1", "dev-2"):
+            office.at(clock, SATURDAY).sign(name, "working")
+        assert done(office.run(schedules=schedules, default_schedule="office")) == stopped
+
+
 def test_a_moment_of_quiet_is_not_idleness(office: Office) -> None:
     """Idle for less than ten minutes counts as work, unless told otherwise."""
     office.add("dev-1")
