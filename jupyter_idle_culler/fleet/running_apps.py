@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from .clients import Clients, items
-from .selection import Selection
+from .selection import OPT_OUT_TAG, Selection
 from .signals import of_this_life
+from .spaces import Owners, Space
 
 IN_SERVICE = "InService"
 _KINDS = ("sagemaker:app", "sagemaker:space", "sagemaker:user-profile")
@@ -21,7 +22,9 @@ _GONE = ("ResourceNotFound", "is in Deleting", "is in Deleted")
 class App:
     """An app as AWS lists it. ``owner``: its space or user profile; ``has_space``: it is a space.
 
-    ``tags`` are those of the owner, and above them its own.
+    ``tags`` are those of the user profile (also of the one whose private space the owner is),
+    above them those of the space, and above these its own. ``user_known`` False: those of the user
+    may be missing.
     """
 
     domain: str
@@ -34,6 +37,7 @@ class App:
     instance_type: str
     tags: Mapping[str, str]
     lifecycle_config: str = ""
+    user_known: bool = True
 
     @property
     def path(self) -> str:
@@ -57,18 +61,37 @@ class App:
         }
 
 
-def running_apps(clients: Clients, selection: Selection) -> Iterator[App]:
+def running_apps(
+    clients: Clients,
+    selection: Selection,
+    known: Mapping[tuple[str, str], Space] | None = None,
+) -> Iterator[App]:
     """Yield the apps in service that a selection means, by the name of the owner and the tags.
 
-    Raises: botocore's errors, BadAnswer. Tags come first: who cannot read them knows no exemption.
+    ``known``: spaces that were listed before; None: they are listed here, where a user profile has
+    a tag that matters. Raises: botocore's errors, BadAnswer. Tags come first: who cannot read them
+    knows no exemption.
     """
     tags = _tags(clients)
+    owners = Owners(clients, known) if _users_matter(tags, selection) else None
     for each in items(clients.sagemaker, "list_apps", "Apps", MaxResults=100):
         if each["Status"] != IN_SERVICE:
             continue
-        app = _app(each, tags)
+        space, user = each.get("SpaceName", ""), each.get("UserProfileName")
+        if space and owners is not None:
+            user = owners.of(each["DomainId"], space)
+        app = _app(each, tags, "" if space and owners is None else user)
         if selection.matches(app.owner, app.tags):
             yield app
+
+
+def _users_matter(tags: Mapping[str, Mapping[str, str]], selection: Selection) -> bool:
+    """Tell whether any user profile has a tag that decides about apps in its spaces."""
+    deciding = {OPT_OUT_TAG, *selection.tags}
+    return any(
+        place.startswith("user-profile/") and not deciding.isdisjoint(own)
+        for place, own in tags.items()
+    )
 
 
 def delete_app(clients: Clients, app: App) -> None:
@@ -100,12 +123,19 @@ def _tags(clients: Clients) -> dict[str, dict[str, str]]:
     }
 
 
-def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]]) -> App:
+def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]], user: str | None) -> App:
+    """Return an app. ``user``: whose it is; empty: nobody's, or it does not matter."""
     space, domain = listed.get("SpaceName", ""), listed["DomainId"]
     owner = space or listed.get("UserProfileName", "")
     kind, name, created = listed["AppType"], listed["AppName"], listed["CreationTime"]
-    place = f"{'space' if space else 'user-profile'}/{domain}/{owner}".lower()
-    own = f"app/{domain}/{owner}/{kind}/{name}".lower()
+    places = (
+        f"user-profile/{domain}/{user}",
+        f"space/{domain}/{space}",
+        f"app/{domain}/{owner}/{kind}/{name}",
+    )
+    found: dict[str, str] = {}
+    for place in places:
+        found |= tags.get(place.lower(), {})
     resources = listed.get("ResourceSpec", {})
     return App(
         domain,
@@ -116,6 +146,7 @@ def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]]) -> Ap
         listed["Status"],
         created,
         resources.get("InstanceType", ""),
-        of_this_life({**tags.get(place, {}), **tags.get(own, {})}, created),
+        of_this_life(found, created),
         resources.get("LifecycleConfigArn", ""),
+        user is not None,
     )

@@ -12,6 +12,7 @@ import requests
 
 from jupyter_idle_culler.cli.commands import main
 from jupyter_idle_culler.fleet.apps.run import run as run_for
+from jupyter_idle_culler.fleet.budget import run as run_budget
 from jupyter_idle_culler.fleet.clients import Clients
 from jupyter_idle_culler.fleet.deadline import Deadline
 from jupyter_idle_culler.fleet.events import EventError
@@ -20,10 +21,13 @@ from jupyter_idle_culler.fleet.report import FleetFailed, Report
 from jupyter_idle_culler.fleet.signals import SIGN_TAG
 
 from ..aws.domain_stand_in import DOMAIN, DomainStandIn, idle_shutdown
+from ..aws.stand_in import ACCOUNT, REGION
+from .budget_letters import letter
 from .endpoint_world import topic_with_queue
 from .instance_world import done, session, why
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
+EXEMPT = "idle-culler:exempt"
 ON, OFF = idle_shutdown("ENABLED"), idle_shutdown("DISABLED")
 
 
@@ -223,6 +227,79 @@ def test_a_cap_deletes_what_is_older_and_idle(studio: DomainStandIn) -> None:
     assert len(studio.stops()) == 1
     report = run(**asked, dry_run=False, stop_mode="hard")
     assert done(report) == {works: "delete", silent: "delete"}
+
+
+def tag_user(studio: DomainStandIn, name: str, **tags: str) -> None:
+    """Put tags on a user profile."""
+    place = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:user-profile/{DOMAIN}/{name}"
+    studio.tags[place] = tags
+
+
+def owned(studio: DomainStandIn) -> dict[str, str]:
+    """Create old apps in spaces of ada, who is exempt, and of grace; return their names."""
+    names = {
+        "private": app(studio, "dev-private", hours=30, of="ada"),
+        "released": app(studio, "dev-released", hours=30, of="ada", owner_tags={EXEMPT: "no"}),
+        "shared": app(studio, "dev-shared", hours=30, of=""),
+        "other": app(studio, "dev-other", hours=30, of="grace"),
+    }
+    studio._spaces["dev-shared"]["OwnershipSettingsSummary"] = {"OwnerUserProfileName": "ada"}
+    tag_user(studio, "ada", **{EXEMPT: "", "team": "a"})
+    tag_user(studio, "grace", team="b")
+    return names
+
+
+CAP: dict[str, Any] = {"max_age_hours": 24, "stop_mode": "hard", "dry_run": False}
+
+
+def test_who_exempts_a_user_spares_the_apps_in_her_private_spaces(studio: DomainStandIn) -> None:
+    """Unless the space says no; one that is shared is not hers alone."""
+    names = owned(studio)
+    report = run(name_contains="dev-", **CAP)
+    assert set(done(report)) == {names["released"], names["shared"], names["other"]}
+    assert why(report) == {names["private"]: "its tags exempt it"}
+    assert studio.count("ListSpaces") == 1
+
+
+def test_tags_of_a_user_choose_the_apps_in_her_private_spaces(studio: DomainStandIn) -> None:
+    """As do those of the space, which stand above them."""
+    names = owned(studio)
+    assert set(done(run(tags={"team": "b"}, **CAP))) == {names["other"]}
+    assert run(tags={"team": "a"}, **CAP).matched == 2
+
+
+def test_a_budget_spares_the_apps_of_an_exempt_user(studio: DomainStandIn) -> None:
+    """Spaces are listed only where a user has a tag that decides: once for each hundred."""
+    names = owned(studio)
+    asked = {"message": letter(), "name_contains": "dev-", "stop_mode": "hard", "dry_run": False}
+    report = run_budget(asked, {}, Deadline.never(), clients=Clients(None, session()))
+    assert names["private"] in why(report)
+    assert set(done(report)) == {names["released"], names["shared"], names["other"]}
+    assert studio.count("ListSpaces") == 1
+    tag_user(studio, "ada", team="a")
+    report = run_budget(asked, {}, Deadline.never(), clients=Clients(None, session()))
+    assert names["private"] in done(report)
+    assert studio.count("ListSpaces") == 1
+
+
+def test_an_app_whose_user_is_not_known_stays(studio: DomainStandIn) -> None:
+    """Spaces that cannot be listed, or one that is not in the list: somebody may be exempt."""
+    names = owned(studio)
+    del studio._spaces["dev-other"]
+    report = run(name_contains="dev-other", **CAP)
+    assert why(report)[names["other"]].startswith("unknown: whose space it is")
+    assert report.details["over_cap"] == [names["other"]]
+    studio.refuses.add("spaces")
+    report = run(name_contains="dev-", **CAP)
+    assert [each["name"] for each in report.failed] == ["the spaces"]
+    assert set(why(report)) == set(names.values())
+    asked = {"message": letter(), "name_contains": "dev-", "stop_mode": "hard", "dry_run": False}
+    for refused in ({"spaces"}, set()):
+        studio.refuses = refused
+        report = run_budget(asked, {}, Deadline.never(), clients=Clients(None, session()))
+        assert [each["name"] for each in report.failed] == ["the apps"]
+        assert names["private"] not in done(report)
+        assert names["other"] not in done(report)
 
 
 def test_a_sign_of_an_app_that_had_the_same_name_says_nothing_of_this_one(

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..clients import Clients
 from ..running_apps import App
-from .spaces import Space
+from ..spaces import Space
 
 ON, OFF, UNKNOWN = "on", "off", "unknown"
 _SETTINGS = {"JupyterLab": "JupyterLabAppSettings", "CodeEditor": "CodeEditorAppSettings"}

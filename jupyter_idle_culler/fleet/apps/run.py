@@ -15,10 +15,10 @@ from ..report import Report
 from ..running_apps import IN_SERVICE, App, delete_app, running_apps
 from ..selection import exempt
 from ..signals import IDLE
+from ..spaces import Space, spaces
 from . import message
 from .idle_shutdown import UNKNOWN, IdleShutdown
 from .settings import Settings, read
-from .spaces import Space, spaces
 from .watch import Watched, watched_app, watched_instance
 
 DELETE = "delete"
@@ -87,7 +87,7 @@ class _Run:
             self.report.fail("the spaces", error)
         used = set()
         try:
-            for app in self._running():
+            for app in self._running(known or {}):
                 used.add((app.domain, app.owner))
                 self._app(app, (known or {}).get((app.domain, app.owner)))
         except Exception as error:  # a page or tags that cannot be read: those before are done
@@ -101,8 +101,9 @@ class _Run:
                 if place not in used and not chosen.tags and chosen.matches_name(space.name)
             ]
 
-    def _running(self) -> Iterator[App]:
-        for number, app in enumerate(running_apps(self._clients, self._settings.selection), 1):
+    def _running(self, known: Mapping[tuple[str, str], Space]) -> Iterator[App]:
+        found = running_apps(self._clients, self._settings.selection, known)
+        for number, app in enumerate(found, 1):
             if number % _TOLD_AFTER == 0:
                 self._progress(f"{number} apps")
             yield app
@@ -134,6 +135,9 @@ class _Run:
             return "it costs nothing"
         if most is not None and self._now - app.created < most:
             return f"it runs for {seen.age_hours:.1f} hours only"
+        if not app.user_known:
+            self._over_cap.append(app.path)
+            return "unknown: whose space it is, and so whether that user is exempt"
         if self._settings.stop_mode == HARD or seen.signal.verdict == IDLE:
             return ""
         self._over_cap.append(app.path)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..clients import Clients, items
+from .clients import BadAnswer, Clients, items
 
 
 @dataclass(frozen=True)
@@ -37,3 +38,32 @@ def spaces(clients: Clients) -> dict[tuple[str, str], Space]:
         )
         found[space.domain, space.name] = space
     return found
+
+
+class Owners:
+    """The user profiles that own private spaces. Spaces are listed when the first is asked for.
+
+    ``known``: the spaces, where they were listed before, or as many of them as could be; nothing
+    is asked then.
+    """
+
+    def __init__(self, clients: Clients, known: Mapping[tuple[str, str], Space] | None) -> None:
+        self._clients = clients
+        self._given = known is not None
+        self._known = known or {}
+
+    def of(self, domain: str, name: str) -> str | None:
+        """Return whose a private space is; empty: it is shared; None: that is not known.
+
+        Raises: botocore's errors; BadAnswer where nothing was given and it is not in the list.
+        """
+        place = domain, name
+        if place not in self._known and not self._given:
+            self._known = spaces(self._clients)  # again, where it was made meanwhile
+            if place not in self._known:
+                message = f"the space {domain}/{name} is not in the list of spaces"
+                raise BadAnswer(message)
+        space = self._known.get(place)
+        if space is None:
+            return None
+        return "" if space.shared else space.owner
