@@ -92,7 +92,7 @@ test-ts: $(STAMPS)/node-modules
 
 ## test-python: the Python suite on the newest jupyter_server, all but whole servers and lifecycle-configs (JOBS at a time)
 .PHONY: test-python
-test-python: $(STAMPS)/test $(STAMPS)/policies
+test-python: $(STAMPS)/test $(STAMPS)/policies $(STAMPS)/policy-lint $(STAMPS)/ministack
 	@$(MAKE) have WHAT='$(PROGRAMS)'
 	$(call once_more_alone,$(PY) -m pytest tests --ignore=tests/live \
 		--ignore=tests/lifecycle, \
@@ -164,8 +164,8 @@ build: $(STAMPS)/build $(STAMPS)/node-modules
 .PHONY: clean
 clean:
 	rm -rf node_modules .yarn lib jupyter_idle_culler/labextension
-	rm -rf $(VENV) $(VENV_214) $(VENV_OLDEST) $(VENV_NEWEST) $(STAMPS) .policy-evaluator dist build \
-		.pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV_214) $(VENV_OLDEST) $(VENV_NEWEST) $(STAMPS) .policy-evaluator .policy-lint \
+		.ministack dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Programs that are missing are installed where that is ours to do; elsewhere their names are said.
@@ -213,6 +213,18 @@ $(STAMPS)/test: pyproject.toml | $(STAMPS)/venv
 # An evaluator of IAM policies: one module of a package that pins its own botocore, so it lies apart.
 $(STAMPS)/policies: | $(STAMPS)/venv
 	$(PY) $(PIP_INSTALL) --no-deps --upgrade --target .policy-evaluator ministack==1.5.33
+	@touch $@
+
+# A linter of IAM policies, with what it needs beside boto3; it leaves files open, so it lies apart.
+$(STAMPS)/policy-lint: | $(STAMPS)/venv
+	$(PY) $(PIP_INSTALL) --no-deps --upgrade --target .policy-lint \
+		parliament==1.6.4 json-cfg==0.4.2 kwonly-args==1.0.10
+	@touch $@
+
+# A local AWS that deploys SAM templates, runs Lambdas and fires schedules; it pins its own botocore.
+$(STAMPS)/ministack: | $(STAMPS)/python
+	[ -x .ministack/bin/python ] || $(PYTHON) -m venv .ministack
+	.ministack/bin/python $(PIP_INSTALL) ministack==1.5.33 aws-sam-translator==1.115.0
 	@touch $@
 
 # Beside the environment, not in it: the tests of what is done where it is not installed go on.

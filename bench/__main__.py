@@ -9,7 +9,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from . import autostop, aws_calls, crowd, decide, lateness, start_up, steady_cost
+from . import (
+    autostop,
+    aws_calls,
+    crowd,
+    decide,
+    fleet_endpoints,
+    fleet_schedules,
+    lateness,
+    start_up,
+    steady_cost,
+)
 from .figures import Figure, in_unit, table
 
 
@@ -36,6 +46,8 @@ GROUPS: dict[str, Callable[..., Iterator[Figure]]] = {
     "untouched-tab": _untouched_tab,
     "aws": aws_calls.measure,
     "autostop": autostop.measure,
+    "fleet-schedules": fleet_schedules.measure,
+    "fleet-endpoints": fleet_endpoints.measure,
 }
 
 

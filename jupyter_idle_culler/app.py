@@ -44,6 +44,7 @@ from .records import JournalRecords
 from .sagemaker_activity import LEAST_SECONDS, ActivityFile, native_shutdown_runs
 from .sagemaker_stop import SageMakerStop
 from .service import CullerService
+from .sign_of_life import SignOfLife
 from .sources.contents import ContentsSource
 from .sources.gpu import GpuSource
 from .sources.heartbeat_files import HeartbeatFilesSource
@@ -109,6 +110,8 @@ class IdleCullerApp(ExtensionApp):
             await self._costs.close()
         if self._activity_file is not None:
             await self._activity_file.close()
+        if self._sign_of_life is not None:
+            await self._sign_of_life.close()
         self._kernels.close()
         self._contents.close()
         self._events.close()
@@ -214,6 +217,7 @@ class IdleCullerApp(ExtensionApp):
             lambda: web_settings.get("terminal_manager"), self.log, other_ttys.paths
         )
         self._activity_file = self._make_activity_file(chosen)
+        self._sign_of_life = SignOfLife.for_settings(chosen, self.log, self._poke)
         interval = chosen.check_interval_seconds
         self._culler = Culler(
             observer,
@@ -244,6 +248,7 @@ class IdleCullerApp(ExtensionApp):
             costs=self._costs,
             preflight=None if self._sagemaker is None else self._sagemaker.preflight,
             activity_file=self._activity_file,
+            sign_of_life=self._sign_of_life,
         )
 
     def _make_activity_file(self, chosen: Settings) -> ActivityFile | None:
@@ -305,7 +310,9 @@ class IdleCullerApp(ExtensionApp):
 
     def _own_sessions(self) -> frozenset[int]:
         host_stop = self.service.host_stop
-        return frozenset() if host_stop is None else host_stop.own_sessions()
+        sign = self._sign_of_life.pid if self._sign_of_life is not None else None
+        own = frozenset() if sign is None else frozenset({sign})
+        return own if host_stop is None else own | host_stop.own_sessions()
 
     def _on_stop(self) -> None:
         self.service.stop_is_near()
@@ -361,6 +368,8 @@ class IdleCullerApp(ExtensionApp):
         newest = self._clock.to_utc(host.evidence_at)
         if self._activity_file is not None:
             self._activity_file.note(host.evidence_at, newest)
+        if self._sign_of_life is not None:
+            self._sign_of_life.looked(host, looked.at, self._clock.utc_now())
         self._server.web_app.settings["idle_culler_last_activity"] = newest
         self.service.looked(looked)
         if self._sagemaker is not None:

@@ -29,6 +29,7 @@ from .pages import Pages
 from .preflight import Preflight
 from .records import JournalRecords
 from .sagemaker_activity import ActivityFile
+from .sign_of_life import SignOfLife
 from .sources.keep_alives import KeepAlives, StandingKeepAlive
 from .sources.presence import PresenceSource
 from .sources.reported import ReportedSource
@@ -46,7 +47,7 @@ class CullerService:
     ``exists`` knows of kernels and terminals that came after the last look. ``other_cullers`` are
     what else may end things on this server. ``host_stop`` None: no stop here. ``costs``
     None: no price is configured. ``preflight`` None: AWS is not needed. ``activity_file`` None:
-    nobody to tell of evidence.
+    nobody to tell of evidence. ``sign_of_life`` None: none is shown.
     """
 
     config: IdleCuller
@@ -65,6 +66,7 @@ class CullerService:
     costs: Costs | None = None
     preflight: Preflight | None = None
     activity_file: ActivityFile | None = None
+    sign_of_life: SignOfLife | None = None
     user_settings: UserSettings = field(default_factory=UserSettings)
     other_cullers: tuple[OtherCuller, ...] = ()
     _settings_problem: str | None = None
@@ -127,6 +129,9 @@ class CullerService:
         found = [
             shapes.Problem(source, since, detail, mend) for source, detail, mend in known if detail
         ]
+        if self.sign_of_life is not None and self.sign_of_life.problem:
+            sign = self.sign_of_life
+            found.append(shapes.Problem("sign of life", since, str(sign.problem), sign.mend))
         found += self._environment_problems(since)
         mend = "switch it off, or set take_over_builtin_culling"
         found += [

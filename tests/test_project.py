@@ -124,6 +124,20 @@ def test_what_speaks_to_aws_knows_nothing_of_the_rest() -> None:
     }
 
 
+def test_the_fleet_runs_without_jupyter() -> None:
+    """AWS Lambda has boto3 and the standard library: nothing else is imported, boto3 late."""
+    names = ("fleet", "errors", "_version")  # the version: of the zip that is made here
+    ours = tuple(f"jupyter_idle_culler.{name}" for name in names)
+    for path in sorted((PACKAGE / "fleet").rglob("*.py")):
+        for name in imports_of(path):
+            top = name.partition(".")[0]
+            aws = top in ("boto3", "botocore")
+            assert name.startswith(ours) or aws or top in sys.stdlib_module_names, (path, name)
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            assert not isinstance(node, ast.Import) or "boto" not in node.names[0].name, path
+            assert not isinstance(node, ast.ImportFrom) or "boto" not in (node.module or ""), path
+
+
 def test_no_module_is_longer_than_four_hundred_lines_nor_called_utils() -> None:
     """A module is of one thought; a reader finds the room from the name."""
     for path in SOURCES:

@@ -1,9 +1,9 @@
 """The short-lived process that speaks to AWS.
 
 Its first line of input is the target: it makes itself ready. The second is what to do about it,
-``describe`` or ``stop``: it does that, writes the answer on one line, and ends. Before a stop goes
-out it writes a line with ``ask``, and sends it only when the next line of input is ``go``: who sent
-it may have seen new evidence meanwhile, or be no more.
+``describe``, ``stop``, or ``sign`` and a text: it does that, writes the answer on one line, and
+ends. Before a stop goes out it writes a line with ``ask``, and sends it only when the next line of
+input is ``go``: who sent it may have seen new evidence meanwhile, or be no more.
 
 boto3 and the standard library only, Python 3.8 syntax: autostop shares it.
 """
@@ -19,6 +19,7 @@ from .sagemaker import SageMaker
 from .target import Target
 
 ASK = "ask"
+SIGN = "sign "
 
 
 def main() -> int:
@@ -45,4 +46,6 @@ def main() -> int:
         say(sagemaker.describe()._asdict())
     elif wanted == "stop":
         say(sagemaker.stop()._asdict())
+    elif wanted.startswith(SIGN):
+        say(sagemaker.sign(wanted[len(SIGN) :].strip())._asdict())
     return 0

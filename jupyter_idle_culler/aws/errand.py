@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from .child import ASK
+from .child import ASK, SIGN
 from .sagemaker import Answer
 from .target import Target
 
@@ -95,6 +95,10 @@ class Errand:
     async def stop(self, still_wanted: StillWanted = _always) -> Answer:
         """Have the target stopped, if that is ``still_wanted`` when the stop is about to go out."""
         return await self._ask("stop", still_wanted)
+
+    async def sign(self, text: str) -> Answer:
+        """Have a sign of life put upon the target."""
+        return await self._ask(SIGN + text)
 
     async def close(self) -> None:
         """End whatever is under way."""

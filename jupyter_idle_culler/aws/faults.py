@@ -118,10 +118,13 @@ def _answered(response: Dict[str, Any], operation: str) -> Fault:
     return Fault(fault, "{}: {}".format(text, said), None if fault == SERVER_ERROR else False)
 
 
-def mend(code: str, detail: str, target: Target) -> str:
-    """Say what would mend a fault; empty where nobody can do anything but wait."""
+def mend(code: str, detail: str, target: Target, statement: str = "") -> str:
+    """Say what would mend a fault; empty where nobody can do anything but wait.
+
+    ``statement`` is the one of IAM that allows what was asked for; empty: to describe and to stop.
+    """
     if code == DENIED:
-        return _mend_denied(detail, target)
+        return _mend_denied(detail, target, statement or target.statement_text())
     if code == NO_ROUTE and _NO_PROXY in detail:
         return (
             "set HTTPS_PROXY to a proxy that answers, or remove it (or have NO_PROXY name the host"
@@ -152,9 +155,8 @@ def mend(code: str, detail: str, target: Target) -> str:
     }.get(code, "")
 
 
-def _mend_denied(detail: str, target: Target) -> str:
+def _mend_denied(detail: str, target: Target, statement: str) -> str:
     """Say which policy has to be changed: AWS tells which one denies, or lacks the permission."""
-    statement = target.statement_text()
     if "explicit deny" in detail:
         denying = _DENYING.search(detail)
         policy = _article(denying.group(1)) if denying else "a policy"

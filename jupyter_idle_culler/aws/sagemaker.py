@@ -9,13 +9,15 @@ and what it says then decides. An answer of 200 that does not hold what it must 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
-from typing import Any, Callable, Dict, NamedTuple, Optional
+from typing import Any, Callable, Dict, Mapping, NamedTuple, Optional
 
 from . import faults
 from .faults import Fault
+from .sign_of_life import SIGN_TAG, statement
 from .target import APP, Target
 
 CONNECT_SECONDS, READ_SECONDS = 4.0, 10.0
@@ -111,6 +113,20 @@ class SageMaker:
         except Fault as fault:
             answer = self._failed(fault)
         return answer._replace(sent=self._sent)
+
+    def sign(self, value: str) -> Answer:
+        """Put a sign of life upon the target: a tag, which is read from outside."""
+        tags = [{"Key": SIGN_TAG, "Value": value}]
+        try:
+            told = {"ResourceArn": self._target.arn, "Tags": tags}
+            if "Tags" not in self._call("AddTags", DESCRIBE_TRIES, told):
+                text = "AddTags was answered without tags (cut short, or not by the SageMaker API)"
+                raise Fault(faults.GARBAGE, text, None)
+        except Fault as fault:
+            allowed = json.dumps(statement(self._target))
+            mend = faults.mend(fault.code, fault.detail, self._target, allowed)
+            return Answer(fault.code, fault.detail, mend)
+        return Answer("", "{} says: {}".format(self._target.label, value))
 
     def _stop(self) -> Answer:
         label = self._target.label
@@ -217,14 +233,18 @@ class SageMaker:
             raise Fault(faults.GARBAGE, "{} told of something else".format(operation), None)
         return status
 
-    def _call(self, operation: str, tries: int) -> Dict[str, Any]:
+    def _call(
+        self, operation: str, tries: int, parameters: Optional[Mapping[str, Any]] = None
+    ) -> Dict[str, Any]:
         """Call an operation about the target. Raises: Fault."""
         try:
             client = self._client(tries)
             stops = operation == self._target.stop_operation
             self._body = b""
             name = re.sub(r"(?<!^)([A-Z])", r"_\1", operation).lower()
-            answer: Dict[str, Any] = getattr(client, name)(**self._target.parameters)
+            answer: Dict[str, Any] = getattr(client, name)(
+                **(parameters or self._target.parameters)
+            )
         except Exception as error:
             raise faults.understood(error, operation) from error
         signed = answer.get("ResponseMetadata", {}).get("RequestId")

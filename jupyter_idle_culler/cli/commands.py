@@ -22,6 +22,7 @@ from ..journal.replay import recorded_policy, replay
 from ..preflight import nothing_to_ask, preflight
 from . import text
 from .client import Client, CommandFailed, choose_server
+from .fleet import add_fleet
 from .lifecycle import add_lifecycle_config
 from .times import local_clock, parse_minutes
 
@@ -42,6 +43,7 @@ examples:
   jupyter idle-culler replay --timeout 30        what a timeout of 30 minutes would have done
   jupyter idle-culler preflight                  can AWS be asked to stop this machine?
   jupyter idle-culler lifecycle-config --help    scripts that administrators attach
+  jupyter idle-culler fleet --help               what runs outside: for a whole account
 
 Exit codes: 0 done, 1 failed, 2 wrong usage. --json prints what a program can read.
 """
@@ -297,6 +299,7 @@ def _parser() -> argparse.ArgumentParser:
         help="where SageMaker describes this machine (%(default)s)",
     )
     add_lifecycle_config(commands)
+    add_fleet(commands)
     return parser
 
 

@@ -68,6 +68,7 @@ class Settings:
     metadata_path: Path
     write_sagemaker_activity_file: bool | None
     sagemaker_activity_path: Path
+    sign_of_life: bool
     hourly_price: float | None
     record_presence_details: bool
     journal_path: Path | None
@@ -253,6 +254,7 @@ class IdleCuller(ConfigurationTraits, LoggingConfigurable):
             metadata_path=Path(self.metadata_path).expanduser(),
             write_sagemaker_activity_file=None if activity == "auto" else bool(activity),
             sagemaker_activity_path=Path(self.sagemaker_activity_path).expanduser(),
+            sign_of_life=self.sign_of_life,
             hourly_price=self.hourly_price,
             record_presence_details=self.record_presence_details,
             journal_path=Path(self.journal_path).expanduser() if self.journal_path else None,

@@ -253,6 +253,14 @@ class ConfigurationTraits(HasTraits):
 
         Never written through a symbolic link, nor over somebody else's file.""",
     ).tag(config=True)
+    sign_of_life = Bool(
+        False,
+        help="""Whether to show from outside that this culler lives, and whether anything works.
+
+        True: the notebook instance or Studio app gets the tag idle-culler:sign-of-life, at most
+        every 15 minutes and when work begins or has ended. Scheduled stops then spare what works.
+        The role needs sagemaker:AddTags on itself. Not in a dry run.""",
+    ).tag(config=True)
     hourly_price = Price(
         None,
         help="""What this machine costs an hour, for figures shown to people; unset: no figures.

@@ -18,14 +18,14 @@ from botocore.validate import ParamValidator
 
 
 @functools.cache
-def service_model() -> ServiceModel:
+def service_model(service: str = "sagemaker") -> ServiceModel:
     """Return the model that boto3 itself works by."""
-    return botocore.session.get_session().get_service_model("sagemaker")
+    return botocore.session.get_session().get_service_model(service)
 
 
-def operation(name: str) -> OperationModel:
+def operation(name: str, service: str = "sagemaker") -> OperationModel:
     """Return an operation of the model. Raises: botocore's OperationNotFoundError."""
-    return service_model().operation_model(name)
+    return service_model(service).operation_model(name)
 
 
 def faults_of(value: Any, shape: Shape | None) -> list[str]:
@@ -53,10 +53,15 @@ def _broken(value: Any, shape: Shape, path: str) -> Iterator[str]:
         allowed, pattern = getattr(shape, "enum", []), shape.metadata.get("pattern")
         if allowed and value not in allowed:
             yield f"{path}: {value!r} is none of {allowed}"
-        if pattern and not re.fullmatch(pattern, value):
+        if pattern and not re.fullmatch(_as_python(pattern), value):
             yield f"{path}: {value!r} does not match {pattern}"
     elif shape.type_name in ("integer", "long", "float", "double"):
         yield from _out_of_range(value, shape, path)
+
+
+def _as_python(pattern: str) -> str:
+    """Return a pattern of the model, which is Java's: classes of Unicode as Python has them."""
+    return pattern.replace(r"\p{L}", r"\w").replace(r"\p{N}", r"\d").replace(r"\p{Z}", r"\s")
 
 
 def _out_of_range(size: float, shape: Shape, path: str) -> Iterator[str]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 from . import model
 
@@ -82,14 +82,19 @@ class SageMakerStandIn:
     """The API, on a port of its own. Use it as a context manager.
 
     ``linger_seconds`` is how long what stops is stopping. ``allows`` is the policy of who asks.
-    ``expired``: the credentials have. ``token``: the session token that must be sent with them.
-    ``problems`` are broken rules of the model or the signature.
+    ``expired``: the credentials have. ``key``: their id. ``token``: the session token that must be
+    sent with them.
+    ``problems`` are broken rules of the model or the signature. ``services``: what it answers for,
+    by the first half of a request's target, each with the name of its model and of its signatures.
     """
+
+    services: ClassVar[Mapping[str, tuple[str, str]]] = {"SageMaker": ("sagemaker", "sagemaker")}
 
     def __init__(self, linger_seconds: float = 30.0, allows: Allows | None = None) -> None:
         self.linger_seconds = linger_seconds
         self.allows: Allows = allows or (lambda action, arn: True)
         self.expired = False
+        self.key = KEY
         self.token: str | None = None
         self.calls: list[Call] = []
         self.problems: list[str] = []
@@ -148,8 +153,9 @@ class SageMakerStandIn:
         parameters: dict[str, Any] = {}
         try:
             parameters = json.loads(body)
-            self._check_signature(body, headers)
-            described = model.operation(name)
+            service, signed_for = self.services[headers["X-Amz-Target"].partition(".")[0]]
+            self._check_signature(body, headers, signed_for)
+            described = model.operation(name, service)
             broken = model.faults_of(parameters, described.input_shape)
             if broken:
                 self.problems.append(f"{name}: {broken}")
@@ -166,16 +172,16 @@ class SageMakerStandIn:
         self.calls.append(Call(time.monotonic(), name, parameters, ""))
         return 200, model.as_json(answer)
 
-    def _check_signature(self, body: bytes, headers: Message) -> None:
+    def _check_signature(self, body: bytes, headers: Message, signed_for: str) -> None:
         found = _SIGNED.fullmatch(headers.get("Authorization", ""))
         if found is None:
             self.problems.append(f"not signed: {headers.get('Authorization')!r}")
             raise Refusal("MissingAuthenticationToken", "Missing Authentication Token", 403)
         key, day, region, service, names, signature = found.groups()
-        if key != KEY:
+        if key != self.key:
             text = "The security token included in the request is invalid."
             raise Refusal("UnrecognizedClientException", text)
-        if (region, service) != (REGION, "sagemaker") or "host" not in names.split(";"):
+        if (region, service) != (REGION, signed_for) or "host" not in names.split(";"):
             self.problems.append(f"signed for {region}, {service}, {names}")
         signed = "".join(f"{n}:{' '.join(headers[n].split())}\n" for n in names.split(";"))
         payload = hashlib.sha256(body).hexdigest()
@@ -281,16 +287,17 @@ class SageMakerStandIn:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else each answer waits for an acknowledgement that is delayed
     stand_in: SageMakerStandIn
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         service, _, name = self.headers.get("X-Amz-Target", "").partition(".")
         if (
-            service != "SageMaker"
+            service not in self.stand_in.services
             or self.headers.get("Content-Type") != "application/x-amz-json-1.1"
         ):
-            self.stand_in.problems.append(f"not JSON 1.1 of SageMaker: {dict(self.headers)}")
+            self.stand_in.problems.append(f"not JSON 1.1 of what is here: {dict(self.headers)}")
         status, answer = self.stand_in.answer(name, body, self.headers)
         text = b"" if answer is None else json.dumps(answer).encode()
         self.send_response(status)

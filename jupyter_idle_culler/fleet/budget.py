@@ -1,0 +1,211 @@
+"""The budget function: above a threshold, and only when asked to, it stops what runs.
+
+AWS Budgets cannot stop SageMaker; it tells a topic, and the topic calls this. It tells once a
+period for each of its thresholds, so whatever is left running is named in the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from .budget_alert import BudgetAlert, messages_of, read_alert
+from .clients import Clients
+from .deadline import Deadline
+from .due import HARD, SOFT, STOP, Rules
+from .events import EventReader
+from .instances import Plan, Run
+from .notify import publish
+from .report import Report
+from .running_apps import App, delete_app, running_apps
+from .selection import Selection, exempt
+from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_signal
+
+DELETE = "delete"
+_MOST_MINUTES = 60.0 * 24 * 14
+_MOST_PERCENT = 1_000_000.0
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is to be done, and when. ``budget_name``: only of this budget; empty: of any."""
+
+    selection: Selection
+    above_percent: float = 100
+    on_forecast: bool = False
+    budget_name: str = ""
+    stop_mode: str = SOFT
+    notebooks: bool = True
+    apps: bool = True
+    dry_run: bool = True
+    topic_arn: str = ""
+    region: str = ""
+    signal_max_age_minutes: float = MAX_AGE_MINUTES
+    quiet_minutes: float = QUIET_MINUTES
+
+
+def read(event: Any, environ: Mapping[str, str]) -> tuple[Settings, list[BudgetAlert]]:
+    """Read an event of SNS, or one with the notification as ``message``. Raises: EventError.
+
+    An event of SNS has no room for settings: they are in the environment then.
+    """
+    messages = messages_of(event)
+    reader = EventReader(event if messages is None else {}, environ)
+    settings = Settings(
+        reader.selection(),
+        reader.number("above_percent", 100, most=_MOST_PERCENT),
+        reader.flag("on_forecast", False),
+        reader.text("budget_name"),
+        reader.choice("stop_mode", (SOFT, HARD), SOFT),
+        reader.flag("notebooks", True),
+        reader.flag("apps", True),
+        reader.dry_run(),
+        reader.text("topic_arn"),
+        reader.text("region"),
+        reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
+        reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),
+    )
+    if messages is None:
+        messages = [("message", reader.text("message"))]
+    reader.finish()
+    return settings, [read_alert(text, place) for place, text in messages]
+
+
+def run(
+    event: Any,
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    *,
+    now: datetime | None = None,
+    clients: Clients | None = None,
+) -> Report:
+    """Read a notification, do what it calls for, tell of it. Raises: EventError, before that."""
+    settings, alerts = read(event, environ)
+    clients = clients or Clients(settings.region or None)
+    report = Report(settings.dry_run)
+    report.details["budgets"] = [alert.to_json() for alert in alerts]
+    acting = None
+    for alert in alerts:
+        held = _held_back(alert, settings)
+        if held:
+            report.skip(alert.name, held)
+        else:
+            acting = alert
+    if acting is None:
+        return report
+    now = now or datetime.now(timezone.utc)
+    if settings.notebooks:
+        _stop_notebooks(clients, settings, now, deadline, report)
+    if settings.apps:
+        _delete_apps(clients, settings, now, deadline, report)
+    if report.remaining:
+        # Budgets does not tell twice: a failed invocation is what Lambda repeats.
+        report.fail("what remains", f"time did not suffice for {len(report.remaining)}")
+    if settings.topic_arn:
+        told = subject(report, acting), paragraphs(report, acting), subject(report, acting)
+        try:
+            publish(clients.sns, settings.topic_arn, *told)
+        except Exception as error:  # boto3's: what was done is done, and must be reported
+            report.fail("the topic", error)
+    return report
+
+
+def _held_back(alert: BudgetAlert, settings: Settings) -> str:
+    if settings.budget_name and alert.name != settings.budget_name:
+        return f"only the budget {settings.budget_name} is acted on"
+    return alert.holds_back(settings.above_percent, settings.on_forecast)
+
+
+def _stop_notebooks(
+    clients: Clients, settings: Settings, now: datetime, deadline: Deadline, report: Report
+) -> None:
+    rules = Rules(
+        STOP,
+        settings.stop_mode,
+        signal_max_age_minutes=settings.signal_max_age_minutes,
+        quiet_minutes=settings.quiet_minutes,
+    )
+    plan = Plan(rules, settings.selection, dry_run=settings.dry_run)
+    one = Run(clients, plan, now, deadline).run()
+    report.matched += one.matched
+    report.changed += one.changed
+    report.skipped += one.skipped
+    report.failed += one.failed
+    report.remaining += one.remaining
+
+
+def _delete_apps(
+    clients: Clients, settings: Settings, now: datetime, deadline: Deadline, report: Report
+) -> None:
+    try:
+        for app in running_apps(clients, settings.selection):
+            report.matched += 1
+            reason = _kept(app, settings, now)
+            if reason:
+                report.skip(app.path, reason)
+            elif deadline.near():
+                report.remaining.append(app.path)
+            else:
+                _delete(clients, app, settings, report)
+    except Exception as error:  # boto3's: a list or tags that cannot be read
+        report.fail("the apps", error)
+
+
+def _delete(clients: Clients, app: App, settings: Settings, report: Report) -> None:
+    try:
+        if not settings.dry_run:
+            delete_app(clients, app)
+    except Exception as error:  # boto3's: the others are not to suffer
+        report.fail(app.path, error)
+        return
+    report.change(app.path, action=DELETE, instance_type=app.instance_type, reason="asked for")
+
+
+def _kept(app: App, settings: Settings, now: datetime) -> str:
+    """Return why an app is left running; empty: it goes."""
+    if exempt(app.tags):
+        return "its tags exempt it"
+    if app.costs_nothing:
+        return "it costs nothing"
+    if settings.stop_mode == HARD:
+        return ""
+    age, quiet = settings.signal_max_age_minutes, settings.quiet_minutes
+    signal = read_signal(app.tags, now, age, quiet)
+    return "" if signal.verdict == IDLE else signal.reason
+
+
+def subject(report: Report, alert: BudgetAlert) -> str:
+    """Return what was done in a line."""
+    stopped = sum(change["action"] == STOP for change in report.changed)
+    deleted = len(report.changed) - stopped
+    told = [f"{stopped} notebook instances stopped"] if stopped else []
+    told += [f"{deleted} apps deleted"] if deleted else []
+    told += [f"{len(report.failed)} failed"] if report.failed else []
+    told += [f"{len(report.skipped)} left running"]
+    dry = "dry run, would be: " if report.dry_run else ""
+    return f"Budget {alert.name}: {dry}{', '.join(told)}"
+
+
+def paragraphs(report: Report, alert: BudgetAlert) -> list[str]:
+    """Return what was done in sentences, a group a paragraph."""
+    forecast = "is forecast to come" if alert.alert == "FORECASTED" else "has come"
+    told = [f"SageMaker: it {forecast} to {alert.used} ({alert.amount:g} of {alert.budgeted:g})."]
+    if report.dry_run:
+        told.append("Dry run: nothing was changed. What follows would have been done.")
+    rows = {
+        "Stopped": [_line(each) for each in report.changed if each["action"] == STOP],
+        "Deleted": [_line(each) for each in report.changed if each["action"] == DELETE],
+        "Failed": [f"{each['name']}: {each['error']}" for each in report.failed],
+        "Not done, for lack of time": report.remaining,
+        "Left running": [f"{each['name']}: {each['reason']}" for each in report.skipped],
+    }
+    for title, lines in rows.items():
+        if lines:
+            told.append("\n".join([f"{title}:", *(f"  {line}" for line in lines)]))
+    return told
+
+
+def _line(change: Mapping[str, Any]) -> str:
+    return f"{change['name']} ({change['instance_type']})"

@@ -1,0 +1,124 @@
+"""What AWS Budgets says by SNS: a letter in English, with six lines that a program can read.
+
+Budgets documents no other form (user guide, "Creating an Amazon SNS topic for budget
+notifications"); the lines are those that it has sent since 2019.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .events import EventError
+
+ACTUAL, FORECASTED = "ACTUAL", "FORECASTED"
+_LINE = re.compile(r"^(Budget Name|Budget Type|Budgeted Amount|Alert Type|Alert Threshold): (.+)$")
+_AMOUNT = re.compile(r"^(?:ACTUAL|FORECASTED) Amount: (.+)$")
+_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_SPENDING = ("Cost", "Usage")
+"""Budgets of reservations and Savings Plans warn of too little; nothing is to be stopped then."""
+
+
+@dataclass(frozen=True)
+class BudgetAlert:
+    """One notification. ``budgeted`` and ``amount`` are in the budget's own unit.
+
+    ``kind``: Cost, Usage, or another; ``alert``: ACTUAL or FORECASTED; ``threshold``: as written.
+    """
+
+    name: str
+    kind: str
+    alert: str
+    threshold: str
+    budgeted: float
+    amount: float
+
+    @property
+    def percent(self) -> float:
+        """How much of the budget is used, or will be; infinite where nothing was to be."""
+        if self.budgeted <= 0:
+            return math.inf if self.amount > 0 else 0.0
+        return 100 * self.amount / self.budgeted
+
+    @property
+    def used(self) -> str:
+        """How much of the budget is used, in words."""
+        percent = f"{self.percent:.0f} % of" if math.isfinite(self.percent) else "more than"
+        return f"{percent} the budget {self.name}"
+
+    def holds_back(self, above_percent: float, on_forecast: bool) -> str:
+        """Return why nothing is to be done; empty: the budget is used up."""
+        if self.kind not in _SPENDING or self.threshold.startswith("<"):
+            return f"a budget of {self.kind} ({self.threshold}) says nothing of too much spending"
+        if self.alert == FORECASTED and not on_forecast:
+            return f"it is forecast to come to {self.used}; on_forecast is not set"
+        if self.percent < above_percent:
+            return f"it has come to {self.used}; it acts from {above_percent:g} % on"
+        return ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as it stands in the report."""
+        finite = round(self.percent, 1) if math.isfinite(self.percent) else None
+        return {
+            "name": self.name,
+            "type": self.kind,
+            "alert": self.alert,
+            "threshold": self.threshold,
+            "budgeted": self.budgeted,
+            "amount": self.amount,
+            "percent": finite,
+        }
+
+
+def read_alert(text: str, field: str) -> BudgetAlert:
+    """Read a notification. Raises: EventError with the field, where it is none."""
+    lines = [line.strip() for line in text.splitlines()]
+    found = {match[1]: match[2] for line in lines if (match := _LINE.match(line))}
+    amounts = [match[1] for line in lines if (match := _AMOUNT.match(line))]
+    wanted = ("Budget Name", "Budget Type", "Budgeted Amount", "Alert Type", "Alert Threshold")
+    missing = [name for name in wanted if name not in found]
+    missing += [] if amounts else ["Amount"]
+    if missing:
+        raise EventError(field, f"is no notification of AWS Budgets: it has no {missing[0]}")
+    if found["Alert Type"] not in (ACTUAL, FORECASTED):
+        raise EventError(field, f"the Alert Type is {found['Alert Type'][:40]!r}")
+    return BudgetAlert(
+        found["Budget Name"],
+        found["Budget Type"],
+        found["Alert Type"],
+        found["Alert Threshold"],
+        _number(found["Budgeted Amount"], field),
+        _number(amounts[0], field),
+    )
+
+
+def messages_of(event: Any) -> list[tuple[str, str]] | None:
+    """Return the messages of an SNS event, each with its place; None: this is no such event.
+
+    Raises: EventError where it says that it is one, and is not.
+    """
+    if not isinstance(event, Mapping) or "Records" not in event:
+        return None
+    records, field = event["Records"], "Records"
+    if set(event) != {field} or not isinstance(records, list) or not records:
+        raise EventError(field, "must be the one field of an event of SNS, with its records")
+    found = []
+    for number, record in enumerate(records):
+        place = f"Records[{number}]"
+        sns = record.get("Sns") if isinstance(record, Mapping) else None
+        source = record.get("EventSource") if isinstance(record, Mapping) else None
+        text = sns.get("Message") if isinstance(sns, Mapping) else None
+        if source != "aws:sns" or not isinstance(text, str):
+            raise EventError(place, "is no record of SNS with a message")
+        found.append((f"{place}.Sns.Message", text))
+    return found
+
+
+def _number(text: str, field: str) -> float:
+    found = _NUMBER.search(text)
+    if found is None:
+        raise EventError(field, f"{text[:40]!r} is no amount")
+    return float(found[0].replace(",", ""))

@@ -1,0 +1,70 @@
+"""What a run is asked to do: the event's fields, each by its rule."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from ..events import EventError, EventReader
+from ..selection import Selection
+
+REPORT, MARK, DELETE, SCALE_TO_ZERO = "report", "mark", "delete", "scale-to-zero"
+ACTIONS = (REPORT, MARK, DELETE, SCALE_TO_ZERO)
+MOST_HOURS = 2160.0
+"""90 days: of the idle time and as much of a grace CloudWatch still has metrics by the hour."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a run is asked to do; see docs/fleet.md for each field."""
+
+    selection: Selection
+    action: str = REPORT
+    dry_run: bool = True
+    idle: timedelta = timedelta(hours=24)
+    grace: timedelta = timedelta(hours=72)
+    regions: tuple[str, ...] = ()
+    topic_arn: str = ""
+    save_to: str = ""
+    prices: Mapping[str, float] = field(default_factory=dict)
+    include_free: bool = False
+    backlog_per_instance: float = 5.0
+    after: Mapping[str, str] = field(default_factory=dict)
+    """By region, the endpoint after which the run begins: a run before ended there."""
+
+
+def read(event: Any, environ: Mapping[str, str]) -> Settings:
+    """Read an event. Raises: EventError, that names the field."""
+    reader = EventReader(event, environ)
+    action = reader.choice("action", ACTIONS, REPORT)
+    settings = Settings(
+        # What cannot be taken back has to be asked for by name, tag or match_all.
+        selection=reader.selection(may_be_all=action in (REPORT, MARK)),
+        action=action,
+        dry_run=reader.dry_run(),
+        idle=timedelta(hours=reader.number("idle_hours", 24, least=1, most=MOST_HOURS)),
+        grace=timedelta(hours=reader.number("grace_hours", 72, least=1, most=MOST_HOURS)),
+        regions=tuple(dict.fromkeys(reader.words("regions"))),
+        topic_arn=reader.text("topic_arn"),
+        save_to=reader.text("save_to"),
+        prices=_prices(reader.object("prices")),
+        include_free=reader.flag("include_free", False),
+        backlog_per_instance=reader.number("backlog_per_instance", 5, least=0.1),
+        after=reader.texts("after"),
+    )
+    reader.finish()
+    if action in (DELETE, SCALE_TO_ZERO) and not settings.save_to:
+        rule = f"must name a folder or s3://bucket/prefix: {action} saves there what it changes"
+        field_name = "save_to"
+        raise EventError(field_name, rule)
+    return settings
+
+
+def _prices(given: Mapping[str, Any]) -> dict[str, float]:
+    for name, price in given.items():
+        if isinstance(price, bool) or not isinstance(price, int | float) or not price >= 0:
+            field_name, rule = f"prices.{name}", "must be a price an hour, a number of at least 0"
+            raise EventError(field_name, rule)
+    return dict(given)

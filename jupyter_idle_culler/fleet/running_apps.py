@@ -1,0 +1,152 @@
+"""The Studio apps that run, with the tags of each and of its space or user profile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from .clients import Clients, items
+from .selection import OPT_OUT_TAG, Selection
+from .signals import of_this_life
+from .spaces import Owners, Space
+
+IN_SERVICE = "InService"
+_KINDS = ("sagemaker:app", "sagemaker:space", "sagemaker:user-profile")
+_GONE = ("ResourceNotFound", "is in Deleting", "is in Deleted")
+"""A call whose answer got lost is repeated by boto3, and then refused like this."""
+
+
+@dataclass(frozen=True)
+class App:
+    """An app as AWS lists it. ``owner``: its space or user profile; ``has_space``: it is a space.
+
+    ``tags`` are those of the user profile (also of the one whose private space the owner is),
+    above them those of the space, and above these its own. ``user_known`` False: those of the user
+    may be missing.
+    """
+
+    domain: str
+    owner: str
+    has_space: bool
+    kind: str
+    name: str
+    status: str
+    created: datetime
+    instance_type: str
+    tags: Mapping[str, str]
+    lifecycle_config: str = ""
+    user_known: bool = True
+
+    @property
+    def path(self) -> str:
+        """What names it among all apps of a region, as in its ARN."""
+        return f"{self.domain}/{self.owner}/{self.kind}/{self.name}"
+
+    @property
+    def costs_nothing(self) -> bool:
+        """Whether Studio itself runs it: a JupyterServer or RStudioServerPro app."""
+        return self.instance_type == "system"
+
+    @property
+    def key(self) -> dict[str, str]:
+        """What an operation of SageMaker names it by."""
+        owner = "SpaceName" if self.has_space else "UserProfileName"
+        return {
+            "DomainId": self.domain,
+            owner: self.owner,
+            "AppType": self.kind,
+            "AppName": self.name,
+        }
+
+
+def running_apps(
+    clients: Clients,
+    selection: Selection,
+    known: Mapping[tuple[str, str], Space] | None = None,
+) -> Iterator[App]:
+    """Yield the apps in service that a selection means, by the name of the owner and the tags.
+
+    ``known``: spaces that were listed before; None: they are listed here, where a user profile has
+    a tag that matters. Raises: botocore's errors, BadAnswer. Tags come first: who cannot read them
+    knows no exemption.
+    """
+    tags = _tags(clients)
+    owners = Owners(clients, known) if _users_matter(tags, selection) else None
+    for each in items(clients.sagemaker, "list_apps", "Apps", MaxResults=100):
+        if each["Status"] != IN_SERVICE:
+            continue
+        space, user = each.get("SpaceName", ""), each.get("UserProfileName")
+        if space and owners is not None:
+            user = owners.of(each["DomainId"], space)
+        app = _app(each, tags, "" if space and owners is None else user)
+        if selection.matches(app.owner, app.tags):
+            yield app
+
+
+def _users_matter(tags: Mapping[str, Mapping[str, str]], selection: Selection) -> bool:
+    """Tell whether any user profile has a tag that decides about apps in its spaces."""
+    deciding = {OPT_OUT_TAG, *selection.tags}
+    return any(
+        place.startswith("user-profile/") and not deciding.isdisjoint(own)
+        for place, own in tags.items()
+    )
+
+
+def delete_app(clients: Clients, app: App) -> None:
+    """Delete an app. Raises: botocore's errors, unless it is being deleted already."""
+    from botocore.exceptions import ClientError
+
+    try:
+        clients.sagemaker.delete_app(**app.key)
+    except ClientError as error:
+        if not any(text in str(error) for text in _GONE):
+            raise
+
+
+def _tags(clients: Clients) -> dict[str, dict[str, str]]:
+    """Return the tags of apps and their owners by what follows the account in the ARN.
+
+    Studio writes the type of an app in capitals or not, so all is in lower case.
+    """
+    found = items(
+        clients.tagging,
+        "get_resources",
+        "ResourceTagMappingList",
+        ResourceTypeFilters=list(_KINDS),
+        ResourcesPerPage=100,
+    )
+    return {
+        each["ResourceARN"].split(":", 5)[5].lower(): {t["Key"]: t["Value"] for t in each["Tags"]}
+        for each in found
+    }
+
+
+def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]], user: str | None) -> App:
+    """Return an app. ``user``: whose it is; empty: nobody's, or it does not matter."""
+    space, domain = listed.get("SpaceName", ""), listed["DomainId"]
+    owner = space or listed.get("UserProfileName", "")
+    kind, name, created = listed["AppType"], listed["AppName"], listed["CreationTime"]
+    places = (
+        f"user-profile/{domain}/{user}",
+        f"space/{domain}/{space}",
+        f"app/{domain}/{owner}/{kind}/{name}",
+    )
+    found: dict[str, str] = {}
+    for place in places:
+        found |= tags.get(place.lower(), {})
+    resources = listed.get("ResourceSpec", {})
+    return App(
+        domain,
+        owner,
+        bool(space),
+        kind,
+        name,
+        listed["Status"],
+        created,
+        resources.get("InstanceType", ""),
+        of_this_life(found, created),
+        resources.get("LifecycleConfigArn", ""),
+        user is not None,
+    )

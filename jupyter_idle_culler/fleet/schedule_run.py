@@ -1,0 +1,116 @@
+"""The schedule function: its event, its run, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from .clients import Clients
+from .deadline import Deadline
+from .due import HARD, SOFT, START, STOP, Rules
+from .events import EventError, EventReader
+from .instances import Plan, Run
+from .listing import Progress
+from .notify import publish
+from .report import Report
+from .schedules import Moment, read_schedules
+from .signals import MAX_AGE_MINUTES, QUIET_MINUTES
+
+RECONCILE = "reconcile"
+_MOST_MINUTES = 60.0 * 24 * 14
+
+
+def read_plan(reader: EventReader) -> Plan:
+    """Read what is to be done. Raises: EventError."""
+    action = reader.choice("action", (START, STOP, RECONCILE))
+    rules = Rules(
+        action,
+        reader.choice("stop_mode", (SOFT, HARD), SOFT),
+        timedelta(minutes=reader.number("grace_minutes", 120, most=_MOST_MINUTES)),
+        reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
+        reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),
+    )
+    schedules = read_schedules(reader.object("schedules"))
+    default = reader.text("default_schedule")
+    field = "schedules"
+    if action == RECONCILE and not schedules:
+        raise EventError(field, "reconcile needs at least one")
+    field = "default_schedule"
+    for name in default.split():
+        if name not in schedules:
+            raise EventError(field, f"{name!r} is none of the schedules")
+    if not default and len(schedules) == 1:
+        default = next(iter(schedules))
+    return Plan(rules, reader.selection(), schedules, default, reader.dry_run())
+
+
+def run(
+    event: Any,
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    *,
+    now: datetime | None = None,
+    progress: Progress | None = None,
+    clients: Clients | None = None,
+) -> Report:
+    """Read an event, do what it says, tell the topic. Raises: EventError, before any change."""
+    reader = EventReader(event, environ)
+    plan = read_plan(reader)
+    topic = reader.topic()
+    region = reader.text("region")
+    every = timedelta(minutes=reader.number("every_minutes", 0, most=_MOST_MINUTES))
+    reader.finish()
+    now = now or datetime.now(timezone.utc)
+    clients = clients or Clients(region or None)
+    going = Run(clients, plan, now, deadline)
+    report = going.run(progress)
+    news = report.changed or report.failed or report.remaining
+    # Who calls it by hand wants an answer; what is called each quarter of an hour tells news.
+    if topic and (news or (report.matched and not every) or _newly_held(going.held, now, every)):
+        try:
+            publish(clients.sns, topic, subject(report), paragraphs(report), subject(report))
+        except Exception as error:  # boto3's: what was done is done, and must be reported
+            report.fail("the topic", error)
+    return report
+
+
+def _newly_held(held: list[Moment], now: datetime, every: timedelta) -> bool:
+    """Tell whether a stop was held back that no earlier run, ``every`` so often, has told of."""
+    ends = [moment.off_since for moment in held if moment.off_since is not None]
+    return any(now - end < every for end in ends)
+
+
+def subject(report: Report) -> str:
+    """Return a report in a line."""
+    counts = {
+        word: sum(change["action"] == action for change in report.changed)
+        for word, action in (("started", START), ("stopped", STOP))
+    }
+    told = [f"{count} {word}" for word, count in counts.items() if count]
+    if report.failed:
+        told.append(f"{len(report.failed)} failed")
+    told.append(f"{len(report.skipped)} left alone")
+    dry = "dry run, would be: " if report.dry_run else ""
+    return f"Notebook instances: {dry}{', '.join(told)}"
+
+
+def paragraphs(report: Report) -> list[str]:
+    """Return a report in sentences, a group a paragraph."""
+    rows = {
+        "Started": [_changed(c) for c in report.changed if c["action"] == START],
+        "Stopped": [_changed(c) for c in report.changed if c["action"] == STOP],
+        "Failed": [f"{each['name']}: {each['error']}" for each in report.failed],
+        "Left to the next run, for lack of time": report.remaining,
+        "Left alone": [f"{each['name']}: {each['reason']}" for each in report.skipped],
+    }
+    first = "Dry run: nothing was changed. What follows would have been done."
+    told = [first] if report.dry_run else []
+    for title, lines in rows.items():
+        if lines:
+            told.append("\n".join([f"{title}:", *(f"  {line}" for line in lines)]))
+    return told
+
+
+def _changed(change: Mapping[str, Any]) -> str:
+    return f"{change['name']} ({change['instance_type']}): {change['reason']}"

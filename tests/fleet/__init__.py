@@ -1,0 +1,1 @@
+"""The fleet: pure rules by properties, AWS against real HTTP on loopback."""
