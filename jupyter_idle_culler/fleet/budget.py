@@ -62,7 +62,7 @@ def read(event: Any, environ: Mapping[str, str]) -> tuple[Settings, list[BudgetA
         reader.flag("notebooks", True),
         reader.flag("apps", True),
         reader.dry_run(),
-        reader.text("topic_arn"),
+        reader.topic(),
         reader.text("region"),
         reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
         reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),

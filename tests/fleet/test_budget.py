@@ -204,6 +204,7 @@ def test_it_can_be_called_with_the_letter_itself(studio: StudioStandIn) -> None:
         ({**from_sns(letter()), "dry_run": False}, "Records"),
         ({"message": letter(), "dry_runn": True}, "dry_runn"),
         ({"message": letter(), "stop_mode": "rude"}, "stop_mode"),
+        ({"message": letter(), "dry_run": False, "topic_arn": "nonsense"}, "topic_arn"),
         ({}, "message"),
         ([], "event"),
     ],
