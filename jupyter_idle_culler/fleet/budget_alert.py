@@ -15,8 +15,11 @@ from typing import Any
 from .events import EventError
 
 ACTUAL, FORECASTED = "ACTUAL", "FORECASTED"
-_LINE = re.compile(r"^(Budget Name|Budget Type|Budgeted Amount|Alert Type|Alert Threshold): (.+)$")
-_AMOUNT = re.compile(r"^(?:ACTUAL|FORECASTED) Amount: (.+)$")
+_NAME, _TYPE, _BUDGETED = "Budget Name", "Budget Type", "Budgeted Amount"
+_ALERT, _THRESHOLD = "Alert Type", "Alert Threshold"
+_ALWAYS = (_NAME, _TYPE, _BUDGETED, _ALERT, _THRESHOLD)
+_AMOUNTS = {alert: f"{alert} Amount" for alert in (ACTUAL, FORECASTED)}
+_LINE = re.compile(rf"({'|'.join((*_ALWAYS, *_AMOUNTS.values()))}):\s*(.*)")
 _NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
 _SPENDING = ("Cost", "Usage")
 """Budgets of reservations and Savings Plans warn of too little; nothing is to be stopped then."""
@@ -75,24 +78,35 @@ class BudgetAlert:
 
 def read_alert(text: str, field: str) -> BudgetAlert:
     """Read a notification. Raises: EventError with the field, where it is none."""
-    lines = [line.strip() for line in text.splitlines()]
-    found = {match[1]: match[2] for line in lines if (match := _LINE.match(line))}
-    amounts = [match[1] for line in lines if (match := _AMOUNT.match(line))]
-    wanted = ("Budget Name", "Budget Type", "Budgeted Amount", "Alert Type", "Alert Threshold")
-    missing = [name for name in wanted if name not in found]
-    missing += [] if amounts else ["Amount"]
+    found = _lines(text, field)
+    alert = found.get(_ALERT, "")
+    if alert and alert not in _AMOUNTS:
+        raise EventError(field, f"the {_ALERT} is {alert[:40]!r}")
+    # The amount of another type of alert says nothing of this one.
+    wanted = (*_ALWAYS, _AMOUNTS.get(alert, "Amount"))
+    missing = [name for name in wanted if not found.get(name)]
     if missing:
         raise EventError(field, f"is no notification of AWS Budgets: it has no {missing[0]}")
-    if found["Alert Type"] not in (ACTUAL, FORECASTED):
-        raise EventError(field, f"the Alert Type is {found['Alert Type'][:40]!r}")
     return BudgetAlert(
-        found["Budget Name"],
-        found["Budget Type"],
-        found["Alert Type"],
-        found["Alert Threshold"],
-        _number(found["Budgeted Amount"], field),
-        _number(amounts[0], field),
+        found[_NAME],
+        found[_TYPE],
+        alert,
+        found[_THRESHOLD],
+        _number(found[_BUDGETED], field),
+        _number(found[_AMOUNTS[alert]], field),
     )
+
+
+def _lines(text: str, field: str) -> dict[str, str]:
+    """Return what stands in each line. Of two that differ nobody knows which is true."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line.strip())
+        if match and match[1] in found:
+            raise EventError(field, f"has the line {match[1]} twice")
+        if match:
+            found[match[1]] = match[2]
+    return found
 
 
 def messages_of(event: Any) -> list[tuple[str, str]] | None:

@@ -69,6 +69,34 @@ def test_the_letter_of_aws_budgets_is_read(text: str, percent: float) -> None:
     assert read_alert(text, "message").percent == pytest.approx(percent)
 
 
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        (letter().replace("ACTUAL Amount", "FORECASTED Amount"), "it has no ACTUAL Amount"),
+        (letter(alert="FORECASTED").replace("FORECASTED Amount", "ACTUAL Amount"), "it has no FOR"),
+        (letter(alert="FORECASTED") + "Alert Type: ACTUAL\n", "has the line Alert Type twice"),
+        (letter("$10.00") + "ACTUAL Amount: $500.00\n", "has the line ACTUAL Amount twice"),
+        (letter("$10.00") + "\n" + letter("$500.00"), "has the line Budget Name twice"),
+        (letter() + "Budget Name:\n", "has the line Budget Name twice"),
+        (letter() + "Budgeted Amount: $1.00", "has the line Budgeted Amount twice"),
+        (letter() + "Budget Type: Cost", "has the line Budget Type twice"),
+        (letter() + "Alert Threshold: > $1.00", "has the line Alert Threshold twice"),
+        (letter().replace("Budget Name: team-a", "Budget Name:"), "it has no Budget Name"),
+    ],
+)
+def test_a_letter_that_contradicts_itself_is_none(text: str, rule: str) -> None:
+    """A forecast is no bill; of two lines nobody knows which is true."""
+    with pytest.raises(EventError, match=rule) as refused:
+        read_alert(text, "message")
+    assert refused.value.field == "message"
+
+
+def test_the_amount_is_that_of_its_own_alert() -> None:
+    """Where a letter has both, a forecast does not pass for what was spent."""
+    text = letter("$85.00") + "FORECASTED Amount: $500.00\n"
+    assert read_alert(text, "message").amount == 85
+
+
 def test_a_budget_of_nothing_is_used_up_by_anything() -> None:
     """A zero-spend budget has no percentage."""
     alert = read_alert(letter("$0.60", budgeted="$0.00", threshold="> $0.01"), "message")
