@@ -20,7 +20,13 @@ _ALERT, _THRESHOLD = "Alert Type", "Alert Threshold"
 _ALWAYS = (_NAME, _TYPE, _BUDGETED, _ALERT, _THRESHOLD)
 _AMOUNTS = {alert: f"{alert} Amount" for alert in (ACTUAL, FORECASTED)}
 _LINE = re.compile(rf"({'|'.join((*_ALWAYS, *_AMOUNTS.values()))}):\s*(.*)")
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_MINUS = r"\-\u2212"
+_AMOUNT = re.compile(
+    rf"(?P<minus>[{_MINUS}]?)\s*[^\d\s.,()+{_MINUS}]*\s*(?P<other>[{_MINUS}]?)\s*"
+    r"(?P<number>(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d+)(?:\.\d+)?)"
+    rf"(?:(?![eE][+-]?\d)\s*[^\d\s.,()+{_MINUS}].*)?"
+)
+"""A number with thousands, its currency before it or its unit behind, a sign beside either."""
 _SPENDING = ("Cost", "Usage")
 """Budgets of reservations and Savings Plans warn of too little; nothing is to be stopped then."""
 
@@ -58,6 +64,8 @@ class BudgetAlert:
             return f"a budget of {self.kind} ({self.threshold}) says nothing of too much spending"
         if self.alert == FORECASTED and not on_forecast:
             return f"it is forecast to come to {self.used}; on_forecast is not set"
+        if self.amount < 0:
+            return f"{self.amount:g} is a credit of the budget {self.name}"
         if self.percent < above_percent:
             return f"it has come to {self.used}; it acts from {above_percent:g} % on"
         return ""
@@ -87,12 +95,15 @@ def read_alert(text: str, field: str) -> BudgetAlert:
     missing = [name for name in wanted if not found.get(name)]
     if missing:
         raise EventError(field, f"is no notification of AWS Budgets: it has no {missing[0]}")
+    budgeted = _number(found[_BUDGETED], field)
+    if budgeted < 0:
+        raise EventError(field, f"the {_BUDGETED} is {found[_BUDGETED][:40]!r}")
     return BudgetAlert(
         found[_NAME],
         found[_TYPE],
         alert,
         found[_THRESHOLD],
-        _number(found[_BUDGETED], field),
+        budgeted,
         _number(found[_AMOUNTS[alert]], field),
     )
 
@@ -132,7 +143,8 @@ def messages_of(event: Any) -> list[tuple[str, str]] | None:
 
 
 def _number(text: str, field: str) -> float:
-    found = _NUMBER.search(text)
-    if found is None:
+    found = _AMOUNT.fullmatch(text)
+    if found is None or (found["minus"] and found["other"]):
         raise EventError(field, f"{text[:40]!r} is no amount")
-    return float(found[0].replace(",", ""))
+    number = float(found["number"].replace(",", ""))
+    return -number if found["minus"] or found["other"] else number

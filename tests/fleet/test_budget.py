@@ -60,7 +60,13 @@ def skipped(report: Json) -> dict[str, str]:
         (letter("€95.00", budgeted="€100.00", threshold="> €80.00"), 95),
         (letter("120 GB-Month", budgeted="100 GB-Month", threshold="> 80%", kind="Usage"), 120),
         (letter("$0.00", budgeted="$0.00"), 0),
-        (letter("-$3.00"), 3),
+        (letter("-$3.00"), -3),
+        (letter("$-500.00"), -500),
+        (letter("- $1,500"), -1500),
+        (letter("\N{MINUS SIGN}€500.00"), -500),
+        (letter("-500.00 USD"), -500),
+        (letter("USD 95.00"), 95),
+        (letter("₹12,34,567.00", budgeted="₹1,234,567"), 100),
         (letter().replace("\n", "\r\n"), 108.3),
     ],
 )
@@ -89,6 +95,41 @@ def test_a_letter_that_contradicts_itself_is_none(text: str, rule: str) -> None:
     with pytest.raises(EventError, match=rule) as refused:
         read_alert(text, "message")
     assert refused.value.field == "message"
+
+
+@pytest.mark.parametrize(
+    "amount",
+    [
+        "much",
+        "$",
+        "$1.234,50",
+        "1,50 EUR",
+        "$1.08E7",
+        "($500.00)",
+        "$500.00-",
+        "$-",
+        "-$-5",
+        "$5 6x",
+    ],
+)
+def test_an_amount_that_could_mean_another_is_refused(amount: str) -> None:
+    """As one of the account's debts would be that is read without its sign."""
+    for text in (letter(amount), letter(budgeted=amount)):
+        with pytest.raises(EventError, match="is no amount"):
+            read_alert(text, "message")
+
+
+def test_a_budget_of_less_than_nothing_is_refused() -> None:
+    """Anything would use it up."""
+    with pytest.raises(EventError, match=r"the Budgeted Amount is '-\$1.00'"):
+        read_alert(letter(budgeted="-$1.00"), "message")
+
+
+def test_a_credit_never_acts() -> None:
+    """Of no budget, and above no threshold."""
+    for budgeted in ("$0.00", "$100.00"):
+        alert = read_alert(letter("-$500.00", budgeted=budgeted), "message")
+        assert "is a credit" in alert.holds_back(0, True)
 
 
 def test_the_amount_is_that_of_its_own_alert() -> None:
@@ -183,6 +224,7 @@ def test_without_being_asked_to_it_only_reports(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        (letter("-$500.00"), "-500 is a credit of the budget team-a"),
         (letter("$85.00"), "it has come to 85 % of the budget team-a; it acts from 100 % on"),
         (letter(alert="FORECASTED"), "it is forecast to come to 108 % of the budget team-a;"),
         (letter("60 %", budgeted="100 %", threshold="< 80%", kind="RI Utilization"), "a budget of"),
