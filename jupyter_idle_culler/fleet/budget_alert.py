@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,28 +116,6 @@ def _lines(text: str, field: str) -> dict[str, str]:
             raise EventError(field, f"has the line {match[1]} twice")
         if match:
             found[match[1]] = match[2]
-    return found
-
-
-def messages_of(event: Any) -> list[tuple[str, str]] | None:
-    """Return the messages of an SNS event, each with its place; None: this is no such event.
-
-    Raises: EventError where it says that it is one, and is not.
-    """
-    if not isinstance(event, Mapping) or "Records" not in event:
-        return None
-    records, field = event["Records"], "Records"
-    if set(event) != {field} or not isinstance(records, list) or not records:
-        raise EventError(field, "must be the one field of an event of SNS, with its records")
-    found = []
-    for number, record in enumerate(records):
-        place = f"Records[{number}]"
-        sns = record.get("Sns") if isinstance(record, Mapping) else None
-        source = record.get("EventSource") if isinstance(record, Mapping) else None
-        text = sns.get("Message") if isinstance(sns, Mapping) else None
-        if source != "aws:sns" or not isinstance(text, str):
-            raise EventError(place, "is no record of SNS with a message")
-        found.append((f"{place}.Sns.Message", text))
     return found
 
 

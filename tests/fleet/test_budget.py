@@ -15,6 +15,7 @@ from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.handlers import budget_handler
 from jupyter_idle_culler.fleet.report import FleetFailed
 from jupyter_idle_culler.fleet.signals import SIGN_TAG
+from jupyter_idle_culler.fleet.sns_letters import Letter
 
 from ..aws.studio_stand_in import StudioStandIn
 from .budget_letters import from_sns, letter
@@ -239,6 +240,53 @@ def test_below_the_threshold_aws_is_asked_nothing(
     studio.add("dev-a", tags=signed("idle 30"))
     report = budget_handler(from_sns(text))
     assert [each["reason"][: len(reason)] for each in report["skipped"]] == [reason]
+    assert studio.calls == []
+
+
+NOW = datetime.now(timezone.utc)
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [
+        (NOW - timedelta(hours=20), ""),
+        (NOW + timedelta(minutes=59), ""),
+        (NOW - timedelta(hours=24, minutes=1), "more than 24 hours ago"),
+        (NOW - timedelta(days=2500), "more than 24 hours ago"),
+        (NOW + timedelta(hours=2), "which is to come"),
+    ],
+)
+def test_a_letter_of_another_day_is_not_acted_on(
+    studio: StudioStandIn, sent: datetime, reason: str
+) -> None:
+    """SNS delivers for weeks, and a dead-letter queue again: that is another month's budget."""
+    studio.add("dev-a", tags=signed("idle 30"))
+    report = budget_handler(from_sns(letter(), sent=sent))
+    assert changed(report) == ({} if reason else {"dev-a": "stop"})
+    if reason:
+        assert skipped(report) == {"team-a": f"stale: it was sent at {sent:%FT%TZ}, {reason}"}
+        assert studio.calls == []
+
+
+def test_a_letter_is_stale_after_a_day_to_the_second() -> None:
+    """Not before, and not much before it was sent: clocks differ."""
+    ages = (timedelta(hours=24), timedelta(hours=24, seconds=1), -timedelta(hours=1, seconds=1))
+    stale = [Letter("message", "", NOW - age).stale(NOW) for age in ages]
+    assert [bool(reason) for reason in stale] == [False, True, True]
+
+
+@pytest.mark.parametrize("sent", [None, "", "yesterday", 1795548037, "2026-11-24T19:20:37"])
+def test_a_letter_of_which_nobody_knows_when_it_was_sent_is_not_acted_on(
+    studio: StudioStandIn, sent: Any
+) -> None:
+    """SNS always says it."""
+    studio.add("dev-a", tags=signed("idle 30"))
+    event = from_sns(letter())
+    event["Records"][0]["Sns"]["Timestamp"] = sent
+    report = budget_handler(event)
+    assert skipped(report) == {"team-a": "stale: when it was sent cannot be read"}
+    del event["Records"][0]["Sns"]["Timestamp"]
+    assert budget_handler(event)["changed"] == []
     assert studio.calls == []
 
 

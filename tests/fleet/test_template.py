@@ -341,7 +341,7 @@ def test_every_setting_of_the_budget_reaches_the_function() -> None:
     budget = stack.resources["Budget"]["Properties"]
     name = budget["Budget"]["BudgetName"]
     sent = from_sns(letter(budget=name))
-    settings, (alert,) = read_budget(sent, stack.environment("BudgetFunction"))
+    settings, ((_, alert),) = read_budget(sent, stack.environment("BudgetFunction"))
     assert (settings.above_percent, settings.stop_mode, settings.dry_run) == (90, "hard", False)
     assert settings.budget_name == alert.name == name
     assert settings.selection.name_contains == "dev-"
