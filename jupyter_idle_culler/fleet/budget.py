@@ -6,6 +6,7 @@ period for each of its thresholds, so whatever is left running is named in the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -15,7 +16,7 @@ from .budget_alert import BudgetAlert, read_alert
 from .clients import Clients
 from .deadline import Deadline
 from .due import HARD, SOFT, STOP, Rules
-from .events import EventReader
+from .events import EventError, EventReader
 from .instances import Plan, Run
 from .notify import publish
 from .report import Report
@@ -50,10 +51,11 @@ class Settings:
 Alerts = list[tuple[Letter, BudgetAlert]]
 
 
-def read(event: Any, environ: Mapping[str, str]) -> tuple[Settings, Alerts]:
+def read(event: Any, environ: Mapping[str, str], own_account: str = "") -> tuple[Settings, Alerts]:
     """Read an event of SNS, or one with the notification as ``message``. Raises: EventError.
 
-    An event of SNS has no room for settings: they are in the environment then.
+    An event of SNS has no room for settings: they are in the environment then. ``own_account``: of
+    the function; empty: not known.
     """
     letters = letters_of(event)
     reader = EventReader(event if letters is None else {}, environ)
@@ -71,11 +73,23 @@ def read(event: Any, environ: Mapping[str, str]) -> tuple[Settings, Alerts]:
         reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
         reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),
     )
+    account = _account(reader, own_account)
     if letters is None:
         field = "message"
-        letters = [Letter(field, reader.text(field), by_hand=True)]
+        letters = [Letter(field, reader.text(field))]
     reader.finish()
+    if account:
+        for letter in letters:
+            letter.check_account(account)
     return settings, [(letter, read_alert(letter.text, letter.place)) for letter in letters]
+
+
+def _account(reader: EventReader, default: str) -> str:
+    field = "account"
+    given = reader.text(field)
+    if given and not re.fullmatch(r"\d{12}", given):
+        raise EventError(field, "must be the number of an account, 12 digits")
+    return given or default
 
 
 def run(
@@ -83,11 +97,12 @@ def run(
     environ: Mapping[str, str],
     deadline: Deadline,
     *,
+    own_account: str = "",
     now: datetime | None = None,
     clients: Clients | None = None,
 ) -> Report:
     """Read a notification, do what it calls for, tell of it. Raises: EventError, before that."""
-    settings, alerts = read(event, environ)
+    settings, alerts = read(event, environ, own_account)
     clients = clients or Clients(settings.region or None)
     report = Report(settings.dry_run)
     report.details["budgets"] = [alert.to_json() for _, alert in alerts]

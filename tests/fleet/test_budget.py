@@ -271,7 +271,7 @@ def test_a_letter_of_another_day_is_not_acted_on(
 def test_a_letter_is_stale_after_a_day_to_the_second() -> None:
     """Not before, and not much before it was sent: clocks differ."""
     ages = (timedelta(hours=24), timedelta(hours=24, seconds=1), -timedelta(hours=1, seconds=1))
-    stale = [Letter("message", "", NOW - age).stale(NOW) for age in ages]
+    stale = [Letter("message", "", NOW - age, "arn").stale(NOW) for age in ages]
     assert [bool(reason) for reason in stale] == [False, True, True]
 
 
@@ -288,6 +288,54 @@ def test_a_letter_of_which_nobody_knows_when_it_was_sent_is_not_acted_on(
     del event["Records"][0]["Sns"]["Timestamp"]
     assert budget_handler(event)["changed"] == []
     assert studio.calls == []
+
+
+class Lambda:
+    """What a function knows of itself."""
+
+    def __init__(self, account: str) -> None:
+        self.invoked_function_arn = (
+            f"arn:aws:lambda:eu-central-1:{account}:function:idle-culler-budget"
+        )
+
+
+OTHER = "arn:aws:sns:eu-central-1:999999999999:budgets"
+
+
+@pytest.mark.parametrize("topic", [OTHER, "budgets", "arn:aws:sns:eu-central-1::budgets"])
+def test_a_topic_of_another_account_is_refused(studio: StudioStandIn, topic: str) -> None:
+    """Whoever has an account can write such a letter; this function's own is in its context."""
+    studio.add("dev-a", tags=signed("idle 30"))
+    event = from_sns(letter())
+    event["Records"][0]["Sns"]["TopicArn"] = topic
+    with pytest.raises(EventError, match="only those of 123456789012") as refused:
+        budget_handler(event, Lambda("123456789012"))
+    assert refused.value.field == "Records[0].Sns.TopicArn"
+    assert studio.calls == []
+    event = from_sns(letter())
+    assert changed(budget_handler(event, Lambda("123456789012"))) == {"dev-a": "stop"}
+
+
+def test_a_letter_without_a_topic_is_refused(studio: StudioStandIn) -> None:
+    """SNS always says it."""
+    event = from_sns(letter())
+    del event["Records"][0]["Sns"]["TopicArn"]
+    with pytest.raises(EventError) as refused:
+        budget_handler(event)
+    assert refused.value.field == "Records[0].Sns.TopicArn"
+
+
+def test_another_account_can_be_listened_to(
+    studio: StudioStandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that pays for all may have the budget; then the function's own is another's."""
+    monkeypatch.setenv("IDLE_CULLER_ACCOUNT", "999999999999")
+    studio.add("dev-a", tags=signed("idle 30"))
+    event = from_sns(letter())
+    with pytest.raises(EventError, match="only those of 999999999999"):
+        budget_handler(event, Lambda("123456789012"))
+    event["Records"][0]["Sns"]["TopicArn"] = OTHER
+    assert changed(budget_handler(event, Lambda("123456789012"))) == {"dev-a": "stop"}
 
 
 def test_a_lower_threshold_and_a_forecast_can_be_chosen(
@@ -320,6 +368,7 @@ def test_it_can_be_called_with_the_letter_itself(studio: StudioStandIn) -> None:
         ({"Records": []}, "Records"),
         ({"Records": [{"EventSource": "aws:sqs", "body": letter()}]}, "Records[0]"),
         ({**from_sns(letter()), "dry_run": False}, "Records"),
+        ({"message": letter(), "dry_run": False, "account": "mine"}, "account"),
         ({"message": letter(), "dry_runn": True}, "dry_runn"),
         ({"message": letter(), "stop_mode": "rude"}, "stop_mode"),
         ({"message": letter(), "dry_run": False, "topic_arn": "nonsense"}, "topic_arn"),
