@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import json
@@ -14,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from jupyter_idle_culler.fleet.apps.settings import read as read_apps
 from jupyter_idle_culler.fleet.budget import read as read_budget
 from jupyter_idle_culler.fleet.endpoints.settings import read as read_endpoints
 from jupyter_idle_culler.fleet.events import EventReader
 from jupyter_idle_culler.fleet.guardrails.denial import instance_type_policy
+from jupyter_idle_culler.fleet.guardrails.instance_types import read_types
 from jupyter_idle_culler.fleet.guardrails.roles import (
     GROUPS,
     Place,
@@ -50,6 +54,9 @@ EVERYTHING = {
 NOTHING = {"Schedules": "no", "Endpoints": "no", "Apps": "no"}
 FUNCTION = {name: f"{name.capitalize()}Function" for name in GROUPS}
 ROLE = {name: f"{name.capitalize()}Role" for name in GROUPS}
+
+
+parsed_once = functools.cache(parsed)
 
 
 def place(function: str) -> Place:
@@ -431,9 +438,27 @@ def test_the_guardrail_is_the_policy_that_is_rendered() -> None:
 
     assert sorted_types(found) == sorted_types(instance_type_policy([types]))
     pattern = parsed()["Parameters"]["InstanceTypes"]["AllowedPattern"]
-    assert re.fullmatch(pattern, types)
-    assert not re.fullmatch(pattern, "ml.t3.*, t3")
+    for right in (types, "", "ml.t3.medium", "ml.g*", "ml.*.large,ml.p?.*", "ml.p6-b200.48xlarge"):
+        assert re.fullmatch(pattern, right)
+    for wrong in ("ml.t3.*, t3", ",ml.t3.*", "ml.t3.*,", "ml.t3.medium.ml.m5", "ml.t3.*ml.m5.*"):
+        assert not re.fullmatch(pattern, wrong)
     assert "Guardrail" not in Stack().resources
+
+
+@given(st.text("emrlagx5.*?-", min_size=1, max_size=9).map("ml.{}".format))
+@example("ml.*")
+@example("ml.?*")
+@example("ml.*.*")
+@example("ml.*e*")
+@example("ml.*.*xlarge")
+@example("ml.*.large")
+def test_the_template_takes_no_guardrail_that_the_command_refuses(name: str) -> None:
+    """CloudFormation sees the letters only, so it refuses some that the command takes."""
+    pattern = parsed_once()["Parameters"]["InstanceTypes"]["AllowedPattern"]
+    if re.fullmatch(pattern, name):
+        assert read_types([name]) == (name,)
+    if name in ("ml.*", "ml.?*", "ml.*.*", "ml.*e*", "ml.*.*xlarge"):
+        assert not re.fullmatch(pattern, name)
 
 
 def test_parameters_are_explained_and_in_a_group() -> None:
