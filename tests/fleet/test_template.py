@@ -366,6 +366,17 @@ def test_every_setting_of_the_budget_reaches_the_function() -> None:
     assert Stack(BudgetAmount="10").environment("BudgetFunction")["IDLE_CULLER_DRY_RUN"] == "true"
 
 
+@pytest.mark.parametrize("percent", ["50", "80", "100", "150"])
+def test_a_budget_has_no_notification_twice(percent: str) -> None:
+    """AWS Budgets refuses it, and the stack with it."""
+    budget = Stack(**EVERYTHING, BudgetActPercent=percent).resources["Budget"]["Properties"]
+    told = [
+        json.dumps({key: str(value) for key, value in each["Notification"].items()})
+        for each in budget["NotificationsWithSubscribers"]
+    ]
+    assert len(set(told)) == len(told)
+
+
 def test_topics_are_encrypted_and_their_subscribers_those_that_are_given() -> None:
     """By e-mail and SMS; with a key that AWS Budgets may use, and only for this account."""
     stack = Stack(**EVERYTHING)
