@@ -45,6 +45,7 @@ EVERYTHING = {
     "SchedulesApply": "yes",
     "EndpointsApply": "yes",
     "AppsApply": "yes",
+    "AppMaxAgeHours": "72",
     "BudgetAmount": "500",
     "BudgetApply": "yes",
     "InstanceTypes": "ml.t3.*,ml.m5.large",
@@ -375,6 +376,13 @@ def test_a_budget_has_no_notification_twice(percent: str) -> None:
         for each in budget["NotificationsWithSubscribers"]
     ]
     assert len(set(told)) == len(told)
+
+
+def test_apps_without_a_cap_are_deleted_by_no_role() -> None:
+    """A function that only reports may change nothing."""
+    stack = Stack(AppsApply="yes")
+    assert set(stack.statements("AppsRole")) == {"tell", "look"}
+    assert stack.environment("AppsFunction")["IDLE_CULLER_DRY_RUN"] == "true"
 
 
 def test_topics_are_encrypted_and_their_subscribers_those_that_are_given() -> None:
