@@ -83,6 +83,12 @@ def _add_role(commands: Any) -> None:
     made.add_argument("--trust", action="store_true", help="print who may take the role, instead")
     made.add_argument("--partition", default="aws", help="aws, aws-cn or aws-us-gov")
     made.add_argument("--region", default="*", help="default: any")
+    made.add_argument(
+        "--regions",
+        default="",
+        metavar="REGIONS",
+        help="of the endpoints, with commas between them (default: that of the function)",
+    )
     made.add_argument("--account", default="*", metavar="NUMBER", help="default: any")
     made.add_argument("--log-group", default="", metavar="NAME", help="where it writes its log")
     made.add_argument("--topic", default="", metavar="ARN", help="the SNS topic that it tells")
@@ -136,7 +142,8 @@ def _role(arguments: argparse.Namespace) -> int:
         arguments.bucket,
     )
     try:
-        policy = role_policy(arguments.function, arguments.action, place)
+        regions = [region for region in arguments.regions.split(",") if region]
+        policy = role_policy(arguments.function, arguments.action, place, regions)
     except BadRole as error:
         tell(str(error))
         return USAGE

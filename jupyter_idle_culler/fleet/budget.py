@@ -6,22 +6,24 @@ period for each of its thresholds, so whatever is left running is named in the r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from .budget_alert import BudgetAlert, messages_of, read_alert
+from .budget_alert import BudgetAlert, read_alert
 from .clients import Clients
 from .deadline import Deadline
 from .due import HARD, SOFT, STOP, Rules
-from .events import EventReader
+from .events import EventError, EventReader
 from .instances import Plan, Run
 from .notify import publish
 from .report import Report
 from .running_apps import App, delete_app, running_apps
 from .selection import Selection, exempt
 from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_signal
+from .sns_letters import Letter, letters_of
 
 DELETE = "delete"
 _MOST_MINUTES = 60.0 * 24 * 14
@@ -46,13 +48,17 @@ class Settings:
     quiet_minutes: float = QUIET_MINUTES
 
 
-def read(event: Any, environ: Mapping[str, str]) -> tuple[Settings, list[BudgetAlert]]:
+Alerts = list[tuple[Letter, BudgetAlert]]
+
+
+def read(event: Any, environ: Mapping[str, str], own_account: str = "") -> tuple[Settings, Alerts]:
     """Read an event of SNS, or one with the notification as ``message``. Raises: EventError.
 
-    An event of SNS has no room for settings: they are in the environment then.
+    An event of SNS has no room for settings: they are in the environment then. ``own_account``: of
+    the function; empty: not known.
     """
-    messages = messages_of(event)
-    reader = EventReader(event if messages is None else {}, environ)
+    letters = letters_of(event)
+    reader = EventReader(event if letters is None else {}, environ)
     settings = Settings(
         reader.selection(),
         reader.number("above_percent", 100, most=_MOST_PERCENT),
@@ -62,15 +68,28 @@ def read(event: Any, environ: Mapping[str, str]) -> tuple[Settings, list[BudgetA
         reader.flag("notebooks", True),
         reader.flag("apps", True),
         reader.dry_run(),
-        reader.text("topic_arn"),
+        reader.topic(),
         reader.text("region"),
         reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
         reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),
     )
-    if messages is None:
-        messages = [("message", reader.text("message"))]
+    account = _account(reader, own_account)
+    if letters is None:
+        field = "message"
+        letters = [Letter(field, reader.text(field))]
     reader.finish()
-    return settings, [read_alert(text, place) for place, text in messages]
+    if account:
+        for letter in letters:
+            letter.check_account(account)
+    return settings, [(letter, read_alert(letter.text, letter.place)) for letter in letters]
+
+
+def _account(reader: EventReader, default: str) -> str:
+    field = "account"
+    given = reader.text(field)
+    if given and not re.fullmatch(r"\d{12}", given):
+        raise EventError(field, "must be the number of an account, 12 digits")
+    return given or default
 
 
 def run(
@@ -78,24 +97,25 @@ def run(
     environ: Mapping[str, str],
     deadline: Deadline,
     *,
+    own_account: str = "",
     now: datetime | None = None,
     clients: Clients | None = None,
 ) -> Report:
     """Read a notification, do what it calls for, tell of it. Raises: EventError, before that."""
-    settings, alerts = read(event, environ)
+    settings, alerts = read(event, environ, own_account)
     clients = clients or Clients(settings.region or None)
     report = Report(settings.dry_run)
-    report.details["budgets"] = [alert.to_json() for alert in alerts]
+    report.details["budgets"] = [alert.to_json() for _, alert in alerts]
+    now = now or datetime.now(timezone.utc)
     acting = None
-    for alert in alerts:
-        held = _held_back(alert, settings)
+    for letter, alert in alerts:
+        held = letter.stale(now) or _held_back(alert, settings)
         if held:
             report.skip(alert.name, held)
         else:
             acting = alert
     if acting is None:
         return report
-    now = now or datetime.now(timezone.utc)
     if settings.notebooks:
         _stop_notebooks(clients, settings, now, deadline, report)
     if settings.apps:

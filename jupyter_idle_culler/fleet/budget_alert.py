@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .events import EventError
 
 ACTUAL, FORECASTED = "ACTUAL", "FORECASTED"
-_LINE = re.compile(r"^(Budget Name|Budget Type|Budgeted Amount|Alert Type|Alert Threshold): (.+)$")
-_AMOUNT = re.compile(r"^(?:ACTUAL|FORECASTED) Amount: (.+)$")
-_NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?")
+_NAME, _TYPE, _BUDGETED = "Budget Name", "Budget Type", "Budgeted Amount"
+_ALERT, _THRESHOLD = "Alert Type", "Alert Threshold"
+_ALWAYS = (_NAME, _TYPE, _BUDGETED, _ALERT, _THRESHOLD)
+_AMOUNTS = {alert: f"{alert} Amount" for alert in (ACTUAL, FORECASTED)}
+_LINE = re.compile(rf"({'|'.join((*_ALWAYS, *_AMOUNTS.values()))}):\s*(.*)")
+_MINUS = r"\-\u2212"
+_AMOUNT = re.compile(
+    rf"(?P<minus>[{_MINUS}]?)\s*[^\d\s.,()+{_MINUS}]*\s*(?P<other>[{_MINUS}]?)\s*"
+    r"(?P<number>(?:\d{1,3}(?:,\d{2,3})*,\d{3}|\d+)(?:\.\d+)?)"
+    rf"(?:(?![eE][+-]?\d)\s*[^\d\s.,()+{_MINUS}].*)?"
+)
+"""A number with thousands, its currency before it or its unit behind, a sign beside either."""
 _SPENDING = ("Cost", "Usage")
 """Budgets of reservations and Savings Plans warn of too little; nothing is to be stopped then."""
 
@@ -55,6 +63,8 @@ class BudgetAlert:
             return f"a budget of {self.kind} ({self.threshold}) says nothing of too much spending"
         if self.alert == FORECASTED and not on_forecast:
             return f"it is forecast to come to {self.used}; on_forecast is not set"
+        if self.amount < 0:
+            return f"{self.amount:g} is a credit of the budget {self.name}"
         if self.percent < above_percent:
             return f"it has come to {self.used}; it acts from {above_percent:g} % on"
         return ""
@@ -75,50 +85,43 @@ class BudgetAlert:
 
 def read_alert(text: str, field: str) -> BudgetAlert:
     """Read a notification. Raises: EventError with the field, where it is none."""
-    lines = [line.strip() for line in text.splitlines()]
-    found = {match[1]: match[2] for line in lines if (match := _LINE.match(line))}
-    amounts = [match[1] for line in lines if (match := _AMOUNT.match(line))]
-    wanted = ("Budget Name", "Budget Type", "Budgeted Amount", "Alert Type", "Alert Threshold")
-    missing = [name for name in wanted if name not in found]
-    missing += [] if amounts else ["Amount"]
+    found = _lines(text, field)
+    alert = found.get(_ALERT, "")
+    if alert and alert not in _AMOUNTS:
+        raise EventError(field, f"the {_ALERT} is {alert[:40]!r}")
+    # The amount of another type of alert says nothing of this one.
+    wanted = (*_ALWAYS, _AMOUNTS.get(alert, "Amount"))
+    missing = [name for name in wanted if not found.get(name)]
     if missing:
         raise EventError(field, f"is no notification of AWS Budgets: it has no {missing[0]}")
-    if found["Alert Type"] not in (ACTUAL, FORECASTED):
-        raise EventError(field, f"the Alert Type is {found['Alert Type'][:40]!r}")
+    budgeted = _number(found[_BUDGETED], field)
+    if budgeted < 0:
+        raise EventError(field, f"the {_BUDGETED} is {found[_BUDGETED][:40]!r}")
     return BudgetAlert(
-        found["Budget Name"],
-        found["Budget Type"],
-        found["Alert Type"],
-        found["Alert Threshold"],
-        _number(found["Budgeted Amount"], field),
-        _number(amounts[0], field),
+        found[_NAME],
+        found[_TYPE],
+        alert,
+        found[_THRESHOLD],
+        budgeted,
+        _number(found[_AMOUNTS[alert]], field),
     )
 
 
-def messages_of(event: Any) -> list[tuple[str, str]] | None:
-    """Return the messages of an SNS event, each with its place; None: this is no such event.
-
-    Raises: EventError where it says that it is one, and is not.
-    """
-    if not isinstance(event, Mapping) or "Records" not in event:
-        return None
-    records, field = event["Records"], "Records"
-    if set(event) != {field} or not isinstance(records, list) or not records:
-        raise EventError(field, "must be the one field of an event of SNS, with its records")
-    found = []
-    for number, record in enumerate(records):
-        place = f"Records[{number}]"
-        sns = record.get("Sns") if isinstance(record, Mapping) else None
-        source = record.get("EventSource") if isinstance(record, Mapping) else None
-        text = sns.get("Message") if isinstance(sns, Mapping) else None
-        if source != "aws:sns" or not isinstance(text, str):
-            raise EventError(place, "is no record of SNS with a message")
-        found.append((f"{place}.Sns.Message", text))
+def _lines(text: str, field: str) -> dict[str, str]:
+    """Return what stands in each line. Of two that differ nobody knows which is true."""
+    found: dict[str, str] = {}
+    for line in text.splitlines():
+        match = _LINE.fullmatch(line.strip())
+        if match and match[1] in found:
+            raise EventError(field, f"has the line {match[1]} twice")
+        if match:
+            found[match[1]] = match[2]
     return found
 
 
 def _number(text: str, field: str) -> float:
-    found = _NUMBER.search(text)
-    if found is None:
+    found = _AMOUNT.fullmatch(text)
+    if found is None or (found["minus"] and found["other"]):
         raise EventError(field, f"{text[:40]!r} is no amount")
-    return float(found[0].replace(",", ""))
+    number = float(found["number"].replace(",", ""))
+    return -number if found["minus"] or found["other"] else number

@@ -44,8 +44,11 @@ def apps_handler(event: Any, context: Any = None) -> dict[str, Any]:
 def budget_handler(event: Any, context: Any = None) -> dict[str, Any]:
     """Stop what runs when a budget is used up. Raises: EventError, FleetFailed."""
     from .budget import run
+    from .sns_letters import account_of
 
-    return _answered(lambda: run(event, os.environ, Deadline.of_lambda(context)))
+    own = account_of(str(getattr(context, "invoked_function_arn", "")))
+    deadline = Deadline.of_lambda(context)
+    return _answered(lambda: run(event, os.environ, deadline, own_account=own))
 
 
 def _answered(run: Callable[[], Report]) -> dict[str, Any]:

@@ -27,7 +27,9 @@ place = ("123456789012", "eu-central-1")
 print(json.dumps([
     evaluate(
         EvalContext(
-            role, "AssumedRole", place[0], action, arn, place[1], service_context=context
+            role, "AssumedRole", place[0], action, arn,
+            context.pop("aws:requestedregion", place[1]),
+            service_context=context,
         ),
         policies,
     ).decision

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timezone
 from typing import Any
 
 
@@ -38,8 +39,9 @@ def letter(
     )
 
 
-def from_sns(*messages: str) -> dict[str, Any]:
-    """Return the event that Lambda gets from SNS."""
+def from_sns(*messages: str, sent: datetime | None = None) -> dict[str, Any]:
+    """Return the event that Lambda gets from SNS. ``sent`` None: now."""
+    at = (sent or datetime.now(timezone.utc)).isoformat(timespec="milliseconds")
     return {
         "Records": [
             {
@@ -52,7 +54,7 @@ def from_sns(*messages: str) -> dict[str, Any]:
                     "TopicArn": "arn:aws:sns:eu-central-1:123456789012:budgets",
                     "Subject": "AWS Budgets: team-a has exceeded your alert threshold",
                     "Message": message,
-                    "Timestamp": "2026-11-24T19:20:37.147Z",
+                    "Timestamp": at.replace("+00:00", "Z"),
                     "MessageAttributes": {},
                 },
             }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 import requests
 
-from jupyter_idle_culler.fleet.budget_alert import read_alert
 from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.handlers import budget_handler
 from jupyter_idle_culler.fleet.report import FleetFailed
@@ -49,31 +47,6 @@ def changed(report: Json) -> dict[str, str]:
 def skipped(report: Json) -> dict[str, str]:
     """Return what was left alone, and why."""
     return {each["name"]: each["reason"] for each in report["skipped"]}
-
-
-@pytest.mark.parametrize(
-    ("text", "percent"),
-    [
-        (letter(), 108.3),
-        (letter("$1,234.50", budgeted="$1,000.00"), 123.45),
-        (letter("$0.59", budgeted="$0.20", threshold="> $0.16"), 295),
-        (letter("€95.00", budgeted="€100.00", threshold="> €80.00"), 95),
-        (letter("120 GB-Month", budgeted="100 GB-Month", threshold="> 80%", kind="Usage"), 120),
-        (letter("$0.00", budgeted="$0.00"), 0),
-        (letter("-$3.00"), 3),
-        (letter().replace("\n", "\r\n"), 108.3),
-    ],
-)
-def test_the_letter_of_aws_budgets_is_read(text: str, percent: float) -> None:
-    """Amounts with thousands, of other currencies and units; lines that end as on Windows."""
-    assert read_alert(text, "message").percent == pytest.approx(percent)
-
-
-def test_a_budget_of_nothing_is_used_up_by_anything() -> None:
-    """A zero-spend budget has no percentage."""
-    alert = read_alert(letter("$0.60", budgeted="$0.00", threshold="> $0.01"), "message")
-    assert alert.holds_back(1000, False) == ""
-    assert json.loads(json.dumps(alert.to_json()))["percent"] is None
 
 
 def test_above_the_threshold_what_matches_stops_and_nothing_else(studio: StudioStandIn) -> None:
@@ -155,6 +128,7 @@ def test_without_being_asked_to_it_only_reports(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
+        (letter("-$500.00"), "-500 is a credit of the budget team-a"),
         (letter("$85.00"), "it has come to 85 % of the budget team-a; it acts from 100 % on"),
         (letter(alert="FORECASTED"), "it is forecast to come to 108 % of the budget team-a;"),
         (letter("60 %", budgeted="100 %", threshold="< 80%", kind="RI Utilization"), "a budget of"),
@@ -202,8 +176,10 @@ def test_it_can_be_called_with_the_letter_itself(studio: StudioStandIn) -> None:
         ({"Records": []}, "Records"),
         ({"Records": [{"EventSource": "aws:sqs", "body": letter()}]}, "Records[0]"),
         ({**from_sns(letter()), "dry_run": False}, "Records"),
+        ({"message": letter(), "dry_run": False, "account": "mine"}, "account"),
         ({"message": letter(), "dry_runn": True}, "dry_runn"),
         ({"message": letter(), "stop_mode": "rude"}, "stop_mode"),
+        ({"message": letter(), "dry_run": False, "topic_arn": "nonsense"}, "topic_arn"),
         ({}, "message"),
         ([], "event"),
     ],

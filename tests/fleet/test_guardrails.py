@@ -148,6 +148,11 @@ def test_by_default_it_is_for_notebook_instances_and_studio() -> None:
         (["ml.*"], "'ml.*' allows every instance type: that would be no guardrail"),
         (["ml.*.*"], "'ml.*.*' allows every instance type"),
         (["ml.?*"], "'ml.?*' allows every instance type"),
+        (["ml.t3.medium", "ml.*e*"], "'ml.*e*' allows instance types of every family"),
+        (["ml.*.*?e*"], "'ml.*.*?e*' allows instance types of every family"),
+        (["ml.*large"], "'ml.*large' allows instance types of every family: that would be no gu"),
+        (["ml.*.*xlarge"], "'ml.*.*xlarge' allows instance types of every family"),
+        ([f"ml.{letter}*" for letter in "cdgimprt"], "together they allow every instance type: ml"),
         ([], "name at least one instance type"),
         (["system"], "name at least one instance type"),
         (["ml.ä5.large"], "'ml.ä5.large' is no instance type"),
@@ -161,6 +166,12 @@ def test_a_bad_instance_type_is_refused_in_one_line_that_names_it(
         read_types(given)
     assert str(refused.value).startswith(message)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("given", ["ml.*.large", "ml.*.xlarge", "ml.?5.*", "ml.g*", "ml.*flex*"])
+def test_a_wildcard_that_denies_some_families_is_taken(given: str) -> None:
+    """Small sizes of whatever family are a guardrail: the dearest come in none of them."""
+    assert read_types([given]) == (given,)
 
 
 def test_instance_types_may_be_parted_by_commas_and_blanks() -> None:

@@ -171,5 +171,9 @@ def test_the_command_line_prints_policies(capsys: pytest.CaptureFixture[str]) ->
     assert "StartAndStop" in capsys.readouterr().out
     assert main(["fleet", "policy", "role", "schedule", "--trust"]) == 0
     assert "lambda.amazonaws.com" in capsys.readouterr().out
+    assert main(["fleet", "policy", "role", "endpoints", "--regions", "us-east-1,us-west-2"]) == 0
+    assert '"aws:RequestedRegion": [' in capsys.readouterr().out
+    assert main(["fleet", "policy", "role", "apps", "--regions", "us-east-1"]) == 2
+    assert "works in one region" in capsys.readouterr().err
     assert main(["fleet", "policy", "role", "endpoints", "--action", "delete"]) == 2
     assert "needs a bucket" in capsys.readouterr().err

@@ -241,6 +241,36 @@ MATRIX: list[Row] = [
 
 
 @needs_evaluator
+def test_a_role_for_some_regions_may_do_its_work_there_and_nowhere_else() -> None:
+    """Lists have no region in their ARN; the topic and the log stay where the function is."""
+    regions = ("eu-central-1", "us-east-1")
+    policy = role_policy("endpoints", "delete", PLACE, regions)
+    asked = ("sagemaker:DeleteEndpoint", "sagemaker:ListEndpoints", "cloudwatch:GetMetricData")
+    questions = [
+        (action, "*" if "List" in action or "Get" in action else ENDPOINT.replace(*where), there)
+        for where, there in (
+            (("", ""), {"aws:RequestedRegion": "eu-central-1"}),
+            (("eu-central-1", "us-east-1"), {"aws:RequestedRegion": "us-east-1"}),
+            (("eu-central-1", "us-west-2"), {"aws:RequestedRegion": "us-west-2"}),
+        )
+        for action in asked
+    ]
+    assert decided([policy], questions) == [True] * 6 + [False] * 3
+    here = {"aws:RequestedRegion": "eu-central-1"}
+    there = {"aws:RequestedRegion": "us-west-2"}
+    elsewhere = PLACE.topic_arn.replace("eu-central-1", "us-east-1")
+    told = [("sns:Publish", PLACE.topic_arn, here), ("sns:Publish", elsewhere, here)]
+    told += [("s3:PutObject", STORED, there)]  # the bucket's own region, whichever it is
+    assert decided([policy], told) == [True, False, True]
+
+
+def test_only_endpoints_are_looked_for_in_several_regions() -> None:
+    """The others know of one."""
+    with pytest.raises(BadRole, match="the function budget works in one region"):
+        role_policy("budget", "apply", PLACE, ["us-east-1"])
+
+
+@needs_evaluator
 @pytest.mark.parametrize(("function", "action"), ALL)
 def test_a_role_may_do_its_work_and_not_that_of_others(function: str, action: str) -> None:
     """A matrix of who may do what, on what, with which tags."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import itertools
 import json
@@ -9,20 +10,25 @@ import re
 import subprocess
 import sys
 import zoneinfo
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from jupyter_idle_culler.fleet.apps.settings import read as read_apps
 from jupyter_idle_culler.fleet.budget import read as read_budget
 from jupyter_idle_culler.fleet.endpoints.settings import read as read_endpoints
 from jupyter_idle_culler.fleet.events import EventReader
 from jupyter_idle_culler.fleet.guardrails.denial import instance_type_policy
+from jupyter_idle_culler.fleet.guardrails.instance_types import read_types
 from jupyter_idle_culler.fleet.guardrails.roles import (
     GROUPS,
     Place,
+    nowhere_else,
     role_policy,
     statements,
     telling,
@@ -41,6 +47,7 @@ EVERYTHING = {
     "SchedulesApply": "yes",
     "EndpointsApply": "yes",
     "AppsApply": "yes",
+    "AppMaxAgeHours": "72",
     "BudgetAmount": "500",
     "BudgetApply": "yes",
     "InstanceTypes": "ml.t3.*,ml.m5.large",
@@ -50,6 +57,9 @@ EVERYTHING = {
 NOTHING = {"Schedules": "no", "Endpoints": "no", "Apps": "no"}
 FUNCTION = {name: f"{name.capitalize()}Function" for name in GROUPS}
 ROLE = {name: f"{name.capitalize()}Role" for name in GROUPS}
+
+
+parsed_once = functools.cache(parsed)
 
 
 def place(function: str) -> Place:
@@ -102,6 +112,33 @@ def test_the_roles_are_those_of_the_guardrails(function: str, action: str) -> No
     trusted = stack.resources[ROLE[function]]["Properties"]["AssumeRolePolicyDocument"]
     assert trusted == trust_policy()
     assert role_policy(function, action, place(function))
+
+
+@pytest.mark.parametrize("action", GROUPS["endpoints"])
+def test_the_role_is_widened_to_the_regions_of_the_endpoints(action: str) -> None:
+    """And to no others; the log and the topic stay where they are."""
+    stack = Stack(**EVERYTHING, EndpointAction=action, EndpointRegions="eu-central-1,us-east-1")
+    found = stack.statements(ROLE["endpoints"])
+    assert found.pop("tell") == telling(place("endpoints"))
+    assert found.pop("nowhere-else") == nowhere_else(["eu-central-1", "us-east-1"])
+    anywhere = replace(place("endpoints"), region="*")
+    assert found == {
+        group: of_bucket(statements("endpoints", group, anywhere))
+        for group in GROUPS["endpoints"][action]
+    }
+    event = json.loads(stack.resources["EndpointsSchedule"]["Properties"]["Target"]["Input"])
+    settings = read_endpoints(event, stack.environment("EndpointsFunction"))
+    assert settings.regions == ("eu-central-1", "us-east-1")
+    assert read_endpoints(event, Stack().environment("EndpointsFunction")).regions == ()
+
+
+def test_the_regions_of_the_endpoints_are_regions() -> None:
+    """A slip is refused before anything is made."""
+    pattern = parsed()["Parameters"]["EndpointRegions"]["AllowedPattern"]
+    for right in ("", "eu-central-1", "us-gov-west-1,cn-north-1", "eusc-de-east-1", "us-east-1"):
+        assert re.fullmatch(pattern, right)
+    for wrong in ("eu central 1", ",us-east-1", "us-east-1,", "us-east-1us-west-2", "us-east", "*"):
+        assert not re.fullmatch(pattern, wrong)
 
 
 def test_a_dry_run_of_a_removal_may_remove_nothing() -> None:
@@ -264,7 +301,10 @@ def test_every_setting_of_a_schedule_reaches_the_function() -> None:
         Tags='{"team": "a", "env": "*"}',
         StopMode="hard",
         GraceMinutes="30",
+        SignalMaxAgeMinutes="90",
+        QuietMinutes="20",
     )
+    assert (plan.rules.signal_max_age_minutes, plan.rules.quiet_minutes) == (90, 20)
     (schedule,) = plan.schedules.values()
     assert schedule.zone.key == "America/St_Johns"
     assert (schedule.start, schedule.stop, schedule.hard_stop) == (1350, 1440, 180)
@@ -298,6 +338,9 @@ def test_every_setting_of_the_endpoints_reaches_the_function(action: str) -> Non
         EndpointMatchAll="yes" if removes else "no",
         EndpointIdleHours="48",
         EndpointGraceHours="24",
+        EndpointNamePattern="dev-*",
+        EndpointIncludeFree="yes",
+        BacklogPerInstance="7",
         Prices='{"ml.g5.xlarge": 1.4}',
     )
     event = json.loads(stack.resources["EndpointsSchedule"]["Properties"]["Target"]["Input"])
@@ -306,18 +349,28 @@ def test_every_setting_of_the_endpoints_reaches_the_function(action: str) -> Non
     assert settings.idle.total_seconds() == 48 * 3600
     assert settings.grace.total_seconds() == 24 * 3600
     assert settings.prices == {"ml.g5.xlarge": 1.4}
-    assert settings.selection.matches("anything", {})
+    assert (settings.include_free, settings.backlog_per_instance) == (True, 7)
+    assert settings.selection.matches("dev-a", {})
+    assert not settings.selection.matches("a-dev-", {})
     assert settings.save_to == ("s3://<SavedEndpoints>/endpoints" if removes else "")
     assert ("SavedEndpoints" in stack.resources) is removes
 
 
 def test_every_setting_of_the_apps_reaches_the_function() -> None:
     """They are only reported until a cap is set; then the selection counts."""
-    stack = Stack(AppsApply="yes", AppMaxAgeHours="72", StopMode="hard", Tags='{"team": "a"}')
+    stack = Stack(
+        AppsApply="yes",
+        AppMaxAgeHours="72",
+        StopMode="hard",
+        Tags='{"team": "a"}',
+        SignalMaxAgeMinutes="90",
+        QuietMinutes="20",
+    )
     event = json.loads(stack.resources["AppsSchedule"]["Properties"]["Target"]["Input"])
     settings = read_apps(event, stack.environment("AppsFunction"))
     assert (settings.dry_run, settings.stop_mode) == (False, "hard")
     assert settings.max_age == timedelta(hours=72)
+    assert (settings.signal_max_age_minutes, settings.quiet_minutes) == (90, 20)
     assert settings.selection.matches("dev-a", {"team": "a"})
     assert not settings.selection.matches("dev-a", {})
     quiet = read_apps(event, Stack(NameContains="").environment("AppsFunction"))
@@ -337,13 +390,16 @@ def test_the_saved_endpoints_outlive_the_stack_and_are_nobodys_business() -> Non
 
 def test_every_setting_of_the_budget_reaches_the_function() -> None:
     """The budget tells a topic of its own, which only AWS Budgets may use; that calls it."""
-    stack = Stack(**EVERYTHING, BudgetActPercent="90", BudgetStopMode="hard")
+    own = {"SignalMaxAgeMinutes": "90", "QuietMinutes": "20"}
+    stack = Stack(**EVERYTHING, BudgetActPercent="90", BudgetStopMode="hard", **own)
     budget = stack.resources["Budget"]["Properties"]
     name = budget["Budget"]["BudgetName"]
     sent = from_sns(letter(budget=name))
-    settings, (alert,) = read_budget(sent, stack.environment("BudgetFunction"))
+    settings, ((_, alert),) = read_budget(sent, stack.environment("BudgetFunction"))
     assert (settings.above_percent, settings.stop_mode, settings.dry_run) == (90, "hard", False)
+    assert (settings.signal_max_age_minutes, settings.quiet_minutes) == (90, 20)
     assert settings.budget_name == alert.name == name
+    assert settings.on_forecast is False
     assert settings.selection.name_contains == "dev-"
     acting, *others = budget["NotificationsWithSubscribers"]
     assert acting["Notification"]["Threshold"] == "90"
@@ -357,6 +413,47 @@ def test_every_setting_of_the_budget_reaches_the_function() -> None:
     quiet = Stack(BudgetAmount="10").resources["Budget"]["Properties"]
     assert len(quiet["NotificationsWithSubscribers"]) == 1
     assert Stack(BudgetAmount="10").environment("BudgetFunction")["IDLE_CULLER_DRY_RUN"] == "true"
+
+
+def test_a_forecast_acts_only_where_that_is_asked_for() -> None:
+    """Then the topic is told of it, at the same share of the budget."""
+
+    def acting(stack: Stack) -> dict[str, str]:
+        return {
+            each["Notification"]["NotificationType"]: each["Notification"]["Threshold"]
+            for each in stack.resources["Budget"]["Properties"]["NotificationsWithSubscribers"]
+            if {"SubscriptionType": "SNS", "Address": "<BudgetTopic>"} in each["Subscribers"]
+        }
+
+    for mail in ({}, {"Email": "a@example.org"}):
+        asked = {"BudgetAmount": "10", "BudgetActPercent": "90", **mail}
+        assert acting(Stack(**asked)) == {"ACTUAL": "90"}
+        stack = Stack(**asked, BudgetOnForecast="yes")
+        assert acting(stack) == {"ACTUAL": "90", "FORECASTED": "90"}
+        name = stack.resources["Budget"]["Properties"]["Budget"]["BudgetName"]
+        sent = from_sns(letter("$95.00", budget=name, alert="FORECASTED"))
+        settings, ((_, alert),) = read_budget(sent, stack.environment("BudgetFunction"))
+        assert alert.holds_back(settings.above_percent, settings.on_forecast) == ""
+
+
+@pytest.mark.parametrize("forecast", ["yes", "no"])
+@pytest.mark.parametrize("percent", ["50", "80", "100", "150"])
+def test_a_budget_has_no_notification_twice(percent: str, forecast: str) -> None:
+    """AWS Budgets refuses it, and the stack with it."""
+    stack = Stack(**EVERYTHING, BudgetActPercent=percent, BudgetOnForecast=forecast)
+    budget = stack.resources["Budget"]["Properties"]
+    told = [
+        json.dumps({key: str(value) for key, value in each["Notification"].items()})
+        for each in budget["NotificationsWithSubscribers"]
+    ]
+    assert len(set(told)) == len(told)
+
+
+def test_apps_without_a_cap_are_deleted_by_no_role() -> None:
+    """A function that only reports may change nothing."""
+    stack = Stack(AppsApply="yes")
+    assert set(stack.statements("AppsRole")) == {"tell", "look"}
+    assert stack.environment("AppsFunction")["IDLE_CULLER_DRY_RUN"] == "true"
 
 
 def test_topics_are_encrypted_and_their_subscribers_those_that_are_given() -> None:
@@ -410,6 +507,7 @@ def test_a_function_that_fails_is_told_of() -> None:
         ({"EndpointAction": "delete"}, "EndpointsAreMeant"),
         ({"EndpointAction": "scale-to-zero"}, "EndpointsAreMeant"),
         ({"EndpointAction": "delete", "EndpointNameContains": "dev-"}, ""),
+        ({"EndpointAction": "delete", "EndpointNamePattern": "dev-*"}, ""),
         ({"EndpointAction": "delete", "EndpointTags": '{"team": "a"}'}, ""),
         ({"EndpointAction": "scale-to-zero", "EndpointMatchAll": "yes"}, ""),
     ],
@@ -431,9 +529,27 @@ def test_the_guardrail_is_the_policy_that_is_rendered() -> None:
 
     assert sorted_types(found) == sorted_types(instance_type_policy([types]))
     pattern = parsed()["Parameters"]["InstanceTypes"]["AllowedPattern"]
-    assert re.fullmatch(pattern, types)
-    assert not re.fullmatch(pattern, "ml.t3.*, t3")
+    for right in (types, "", "ml.t3.medium", "ml.g*", "ml.*.large,ml.p?.*", "ml.p6-b200.48xlarge"):
+        assert re.fullmatch(pattern, right)
+    for wrong in ("ml.t3.*, t3", ",ml.t3.*", "ml.t3.*,", "ml.t3.medium.ml.m5", "ml.t3.*ml.m5.*"):
+        assert not re.fullmatch(pattern, wrong)
     assert "Guardrail" not in Stack().resources
+
+
+@given(st.text("emrlagx5.*?-", min_size=1, max_size=9).map("ml.{}".format))
+@example("ml.*")
+@example("ml.?*")
+@example("ml.*.*")
+@example("ml.*e*")
+@example("ml.*.*xlarge")
+@example("ml.*.large")
+def test_the_template_takes_no_guardrail_that_the_command_refuses(name: str) -> None:
+    """CloudFormation sees the letters only, so it refuses some that the command takes."""
+    pattern = parsed_once()["Parameters"]["InstanceTypes"]["AllowedPattern"]
+    if re.fullmatch(pattern, name):
+        assert read_types([name]) == (name,)
+    if name in ("ml.*", "ml.?*", "ml.*.*", "ml.*e*", "ml.*.*xlarge"):
+        assert not re.fullmatch(pattern, name)
 
 
 def test_parameters_are_explained_and_in_a_group() -> None:

@@ -7,7 +7,7 @@ own. Where AWS knows no resource for an action (lists, tags in bulk), there is `
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import IdleCullerError
@@ -56,8 +56,13 @@ class Place:
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
 
 
-def role_policy(function: str, action: str, place: Place) -> dict[str, Any]:
-    """Return the policy of a function's role. Raises: BadRole."""
+def role_policy(
+    function: str, action: str, place: Place, regions: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return the policy of a function's role. Raises: BadRole.
+
+    ``regions``: those in which endpoints are looked for, where they are not that of ``place``.
+    """
     if function not in GROUPS:
         message = f"{function!r} is none of {', '.join(GROUPS)}"
         raise BadRole(message)
@@ -68,8 +73,21 @@ def role_policy(function: str, action: str, place: Place) -> dict[str, Any]:
     if "save" in groups and not place.bucket:
         message = f"{action} needs a bucket: what is changed is saved there"
         raise BadRole(message)
-    found = [each for group in groups for each in statements(function, group, place)]
+    if regions and function != ENDPOINTS:
+        message = f"the function {function} works in one region: only {ENDPOINTS} has several"
+        raise BadRole(message)
+    where = replace(place, region="*") if regions else place
+    found = [each for group in groups for each in statements(function, group, where)]
+    found += nowhere_else(regions) if regions else []
     return {"Version": "2012-10-17", "Statement": found + telling(place)}
+
+
+def nowhere_else(regions: Sequence[str]) -> list[Statement]:
+    """Return what keeps a role with ARNs of any region in some: lists have no ARN to name one."""
+    services = ("application-autoscaling", "cloudwatch", "sagemaker", "tag")
+    denied = _allow("NowhereElse", [f"{service}:*" for service in services])
+    elsewhere = {"StringNotEquals": {"aws:RequestedRegion": list(regions)}}
+    return [{**denied, "Effect": "Deny", "Condition": elsewhere}]
 
 
 def trust_policy() -> dict[str, Any]:
