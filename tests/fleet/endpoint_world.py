@@ -55,13 +55,16 @@ class World:
         hours_ago: Iterable[float],
         value: float,
     ) -> None:
-        """Put values of a metric into CloudWatch, so many hours ago."""
+        """Put values of a metric into CloudWatch, so many hours ago (and some seconds).
+
+        What is of this very second is not yet there for a run.
+        """
         names = [{"Name": name, "Value": text} for name, text in dimensions.items()]
         data = [
             {
                 "MetricName": metric,
                 "Dimensions": names,
-                "Timestamp": self.now - datetime.timedelta(hours=hours),
+                "Timestamp": self.now - datetime.timedelta(hours=hours, seconds=5),
                 "Value": value,
             }
             for hours in hours_ago

@@ -270,7 +270,19 @@ def test_a_window_covers_what_is_asked_and_stays_in_one_answer(
     window = Window.of(now, timedelta(hours=idle), timedelta(hours=grace))
     assert window.start <= now - timedelta(hours=idle + grace)
     assert (now - window.start).total_seconds() <= MOST_PERIODS * window.period_seconds
-    assert all(p + window.period_seconds <= now.timestamp() for p in window.proving(window.since))
+    proving = window.proving(window.since)
+    assert all(period + 600 <= now.timestamp() for period in proving)
+    assert proving[-1] + 600 + window.period_seconds > now.timestamp()
+
+
+@pytest.mark.parametrize(("minute", "begun"), [(9, False), (11, True), (55, True)])
+def test_what_stopped_at_the_full_hour_proves_nothing_of_the_hour_since(
+    minute: int, begun: bool
+) -> None:
+    """The hour that runs has to have metrics, once they can be there."""
+    now = datetime(2026, 11, 24, 12, minute, tzinfo=timezone.utc)
+    window = Window.of(now, timedelta(hours=24), timedelta(hours=72))
+    assert (window.period_of(now) in window.proving(window.since)) == begun
 
 
 _NOW = datetime(2026, 11, 24, 12, 30, tzinfo=timezone.utc)

@@ -13,7 +13,7 @@ _LENGTHS = (300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 """Each is kept for as long as 190 of it reach back: 300 s for 63 days, 3600 s for 455 days."""
 
 _DELAY = timedelta(minutes=10)
-"""So late may a metric be in CloudWatch; what ended later proves nothing yet."""
+"""So late may a metric be in CloudWatch; a period that began later proves nothing yet."""
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,12 @@ class Window:
         return min(_instant(period + self.period_seconds), self.now)
 
     def proving(self, since: datetime) -> range:
-        """Return the periods that must have metrics to prove that they came since then."""
+        """Return the periods that must have metrics to prove that they came since then.
+
+        The last may still run: what came at its beginning is there by now.
+        """
         first = self.period_of(max(since, self.start))
-        end = int((self.now - _DELAY).timestamp()) - self.period_seconds
-        return range(first, end + 1, self.period_seconds)
+        return range(first, self.period_of(self.now - _DELAY) + 1, self.period_seconds)
 
 
 def _instant(seconds: int) -> datetime:
