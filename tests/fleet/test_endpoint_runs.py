@@ -72,6 +72,7 @@ def test_sagemaker_is_asked_for_part_of_a_name_where_it_takes_it(account: World)
         ({"prices": {"ml.m5.large": math.nan}}, "prices.ml.m5.large"),
         ({"dry_run": "false"}, "dry_run"),
         ({"idle_hour": 3}, "idle_hour"),
+        ({"topic_arn": "nonsense"}, "topic_arn"),
     ],
 )
 def test_a_bad_event_changes_nothing_and_says_which_field(

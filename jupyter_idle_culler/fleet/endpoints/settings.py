@@ -47,7 +47,7 @@ def read(event: Any, environ: Mapping[str, str]) -> Settings:
         idle=timedelta(hours=reader.number("idle_hours", 24, least=1, most=MOST_HOURS)),
         grace=timedelta(hours=reader.number("grace_hours", 72, least=1, most=MOST_HOURS)),
         regions=tuple(dict.fromkeys(reader.words("regions"))),
-        topic_arn=reader.text("topic_arn"),
+        topic_arn=reader.topic(),
         save_to=reader.text("save_to"),
         prices=_prices(reader.object("prices")),
         include_free=reader.flag("include_free", False),
