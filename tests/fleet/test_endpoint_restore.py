@@ -339,6 +339,14 @@ def test_a_file_that_is_no_saved_endpoint_is_refused(
     assert account.sagemaker.calls == []
 
 
+@pytest.mark.parametrize("where", ["s3://b/k", "s3:/saved/k", "S3://saved/k", "s3://saved"])
+def test_an_address_that_is_none_of_s3_is_no_file(account: World, where: str) -> None:
+    """It is said as what it is, not looked for in a folder of that name."""
+    with pytest.raises(SavingFailed, match="this is no s3://bucket/key"):
+        restore(account.clients, where)
+    assert account.sagemaker.calls == []
+
+
 def test_scaling_to_zero_is_finished_by_the_next_run_and_the_former_scaling_stays_saved(
     account: World, tmp_path: Path
 ) -> None:

@@ -34,7 +34,7 @@ from jupyter_idle_culler.fleet.schedule_run import read_plan
 from ..aws.policies import lint
 from ..aws.schedule_expressions import faults_of
 from .budget_letters import from_sns, letter
-from .template_world import STACK, TOPIC, Stack, parsed
+from .template_world import BUCKET, STACK, TOPIC, Stack, parsed
 from .test_guardrails import needs_linter
 
 EVERYTHING = {
@@ -307,7 +307,7 @@ def test_every_setting_of_the_endpoints_reaches_the_function(action: str) -> Non
     assert settings.grace.total_seconds() == 24 * 3600
     assert settings.prices == {"ml.g5.xlarge": 1.4}
     assert settings.selection.matches("anything", {})
-    assert settings.save_to == ("s3://<SavedEndpoints>/endpoints" if removes else "")
+    assert settings.save_to == (f"s3://{BUCKET}/endpoints" if removes else "")
     assert ("SavedEndpoints" in stack.resources) is removes
 
 
