@@ -43,6 +43,7 @@ def read(event: Any, environ: Mapping[str, str]) -> Settings:
     """Read an event. Raises: EventError, that names the field."""
     reader = EventReader(event, environ)
     action = reader.choice("action", ACTIONS, REPORT)
+    topic, notify = reader.topic(), reader.flag("notify", True)
     settings = Settings(
         # What cannot be taken back has to be asked for by name, tag or match_all.
         selection=reader.selection(may_be_all=action in (REPORT, MARK)),
@@ -51,7 +52,7 @@ def read(event: Any, environ: Mapping[str, str]) -> Settings:
         idle=timedelta(hours=reader.number("idle_hours", 24, least=1, most=MOST_HOURS)),
         grace=timedelta(hours=reader.number("grace_hours", 72, least=1, most=MOST_HOURS)),
         regions=_regions(reader.words("regions")),
-        topic_arn=reader.topic(),
+        topic_arn=topic if notify else "",
         save_to=_save_to(reader.text("save_to"), in_lambda=bool(environ.get(_IN_LAMBDA))),
         prices=_prices(reader.object("prices")),
         include_free=reader.flag("include_free", False),
@@ -62,6 +63,10 @@ def read(event: Any, environ: Mapping[str, str]) -> Settings:
     if action in (DELETE, SCALE_TO_ZERO) and not settings.save_to:
         rule = f"must name a folder or s3://bucket/prefix: {action} saves there what it changes"
         field_name = "save_to"
+        raise EventError(field_name, rule)
+    if action == DELETE and notify and not (settings.dry_run or settings.topic_arn):
+        rule = 'must be given, or "notify" be false: else nobody hears of what is marked and goes'
+        field_name = "topic_arn"
         raise EventError(field_name, rule)
     return settings
 
