@@ -171,6 +171,27 @@ def test_a_configuration_younger_than_the_mark_begins_a_grace_of_its_own(
     assert account.deleted() == []
 
 
+@pytest.mark.parametrize("action", ["mark", "delete"])
+def test_a_change_in_the_grace_begins_it_anew(account: World, tmp_path: Path, action: str) -> None:
+    """To another configuration, older than the mark: somebody works on it all the same."""
+    _idle(account)
+    event = {**_delete(tmp_path), "action": action}
+    account.run(**event)
+    old = account.sagemaker.configs["e-config"]
+    account.sagemaker.configs["other"] = {**old, "EndpointConfigName": "other"}
+    told = account.sagemaker.endpoints["e"]
+    told["EndpointConfigName"] = "other"
+    told["LastModifiedTime"] = account.now + timedelta(hours=60)
+    report = account.run(at=73, **event)
+    (change,) = report.changed
+    assert change["action"] == "mark"
+    assert change["reason"] == "it was changed in its grace, which begins anew"
+    assert mark_of(_tags(account)) == (account.now + timedelta(hours=73)).replace(microsecond=0)
+    later = account.run(at=90, **event)
+    assert later.changed == []
+    assert account.deleted() == []
+
+
 def test_marking_never_deletes_and_says_which_are_marked_already(account: World) -> None:
     """However long ago it was."""
     _idle(account)
@@ -234,6 +255,9 @@ def test_the_last_look_sees_what_happens_during_the_run(account: World, tmp_path
     def updated() -> None:
         told["EndpointStatus"] = "Updating"
 
+    def scaled() -> None:
+        told["LastModifiedTime"] += timedelta(minutes=1)
+
     def renewed() -> None:
         made = account.sagemaker.configs["e-config"]
         account.sagemaker.configs["other"] = {**made, "EndpointConfigName": "other"}
@@ -242,6 +266,7 @@ def test_the_last_look_sees_what_happens_during_the_run(account: World, tmp_path
     for event, reason in (
         (exempted, "its tags were changed"),
         (updated, "its status is Updating"),
+        (scaled, "it was changed during this run"),
         (renewed, "it was changed during this run"),
         (used, "busy at the last look"),
     ):

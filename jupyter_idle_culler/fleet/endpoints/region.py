@@ -210,6 +210,9 @@ class Region:
         until = grace_ends(mark, settings.grace)
         if during.verdict is Verdict.BUSY:
             self._mark(endpoint, reason="it was used in its grace, which begins anew")
+        elif endpoint.modified > mark:
+            # To another configuration, old or not, other instances: somebody works on it.
+            self._mark(endpoint, reason="it was changed in its grace, which begins anew")
         elif not may_go(during, settings.include_free):
             self._report.skip(name, f"{during.verdict.value} in its grace: {during.reason}")
         elif settings.action == MARK:

@@ -80,7 +80,8 @@ class Remover:
             self._remove_components(endpoint)
             try:
                 self._wait_for_components(endpoint)
-                self._look_again(replace(endpoint, parts=endpoint.variants), mark)
+                left = replace(endpoint, parts=endpoint.variants)
+                self._look_again(left, mark, touched=True)
             except NotNow as reason:
                 raise Underway(str(reason), where) from reason
         self._delete(endpoint)
@@ -107,7 +108,8 @@ class Remover:
             return is_missing(error)
         return bool(told["EndpointStatus"] == _DELETING)
 
-    def _look_again(self, endpoint: Endpoint, mark: datetime) -> None:
+    def _look_again(self, endpoint: Endpoint, mark: datetime, *, touched: bool = False) -> None:
+        """Look once more. ``touched``: this run itself has changed it. Raises: NotNow."""
         sagemaker = self.clients.sagemaker
         tags = tags_of(sagemaker, endpoint.arn)
         if mark_of(tags) != mark or exempt(tags):
@@ -122,6 +124,7 @@ class Remover:
             endpoint.created,
             endpoint.config,
         )
+        same = same and (touched or now.modified == endpoint.modified)
         if judgement is None and not same:
             message = "it was changed during this run"
             raise NotNow(message)
