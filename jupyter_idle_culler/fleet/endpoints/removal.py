@@ -12,7 +12,7 @@ from ...errors import IdleCullerError
 from ..clients import Clients
 from ..deadline import Deadline
 from ..selection import exempt
-from .idleness import before_asking, judged
+from .idleness import before_asking, confirmed, judged, proofs
 from .marks import mark_of
 from .metrics import ask, queries_of
 from .model import Endpoint, Judgement, Verdict
@@ -53,7 +53,14 @@ def by_part(endpoint: Endpoint, answers: list[Any]) -> dict[Any, Any]:
 def look(clients: Clients, endpoint: Endpoint, window: Window, since: datetime) -> Judgement:
     """Ask CloudWatch of one endpoint and judge it. Raises: botocore's errors, BadAnswer."""
     answers = ask(clients.cloudwatch, [query for _, query in queries_of(endpoint)], window)
-    return judged(endpoint, by_part(endpoint, answers), window, since)
+    found = by_part(endpoint, answers)
+    judgement = judged(endpoint, found, window, since)
+    still = proofs(endpoint, found, window, since, judgement)
+    if not still:
+        return judgement
+    latest = Window.latest(window.now)
+    came = ask(clients.cloudwatch, [query for _, query in still], latest)
+    return confirmed(judgement, still, came, latest)
 
 
 @dataclass(frozen=True)
