@@ -166,6 +166,7 @@ def test_marks_of_which_nobody_can_be_told_are_taken_back(account: World) -> Non
     assert MARK_TAG not in account.sagemaker.tags[arn_of("endpoint", "old")]
     assert [failure["name"] for failure in report.failed] == [gone]
     assert report.skipped[-1]["reason"] == "its mark was taken back: nobody could be told"
+    assert report.changed == []
 
 
 def test_a_deletion_has_somebody_to_tell_or_says_that_it_has_none() -> None:
