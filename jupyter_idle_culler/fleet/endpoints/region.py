@@ -12,7 +12,7 @@ from ..report import Report
 from ..selection import exempt
 from .findings import finding, part_finding
 from .idleness import before_asking, confirmed, judged, of_config, proofs
-from .marks import MARK_TAG, mark_of, remove_mark, set_mark, stands
+from .marks import MARK_TAG, mark_of, promised, remove_mark, set_mark, stands
 from .metrics import Query, answered, queries_of
 from .model import Endpoint, Judgement, Kind, Part, Verdict
 from .order import turned
@@ -218,18 +218,20 @@ class Region:
 
     def _mark(self, endpoint: Endpoint, **more: str) -> None:
         now, name = self._window.now, self._called(endpoint.name)
-        if not self._settings.dry_run:
-            set_mark(self._clients.sagemaker, endpoint.arn, now)
-            self.marked.append((name, endpoint.arn))
+        until = None
         if self._settings.action == DELETE:
             until = grace_ends(now, self._settings.grace)
             more["may_be_deleted_after"] = until.strftime("%Y-%m-%d %H:%M UTC")
+        if not self._settings.dry_run:
+            set_mark(self._clients.sagemaker, endpoint.arn, now, until)
+            self.marked.append((name, endpoint.arn))
         self._report.change(name, action=MARK, **more)
 
     def _marked(self, endpoint: Endpoint, mark: datetime, during: Judgement) -> None:
         """Go on with one that is idle and has a mark. ``during``: what it was since then."""
         name, settings = self._called(endpoint.name), self._settings
-        until = grace_ends(mark, settings.grace)
+        # People were told a date: a grace that is configured shorter since then is none for this.
+        until = max(grace_ends(mark, settings.grace), promised(endpoint.tags) or mark)
         if during.verdict is Verdict.BUSY:
             self._mark(endpoint, reason="it was used in its grace, which begins anew")
         elif endpoint.modified > mark:
