@@ -36,7 +36,7 @@ examples:
   fleet endpoints mark --tag team=a --apply          tag what is idle with the date
   fleet endpoints delete --name-contains dev- --save-to s3://bucket/endpoints
                                                      what would be marked, and what deleted
-  fleet endpoints delete --name-contains dev- --save-to ./saved --apply
+  fleet endpoints delete --name-contains dev- --save-to ./saved --topic ARN --apply
   fleet endpoints scale-to-zero --all --save-to ./saved --apply
   fleet restore ./saved/eu-central-1/dev-chat-20261124T081500.json --apply
 
@@ -107,6 +107,11 @@ def add_endpoints(commands: Any) -> None:
         action="store_true",
         help="mark and delete also what costs nothing: serverless, and endpoints at zero",
     )
+    when.add_argument(
+        "--no-topic",
+        action="store_true",
+        help="delete: nobody is told but who reads this output; else --topic must be given",
+    )
     add_acting(parser)
     add_account(parser, several_regions=True)
 
@@ -120,6 +125,10 @@ def add_endpoints(commands: Any) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    deletes = arguments.action == DELETE and arguments.apply
+    if deletes and bool(arguments.topic) == arguments.no_topic:
+        tell("delete --apply needs one of --topic ARN and --no-topic: who is told of the marks")
+        return USAGE
     event: dict[str, Any] = {
         "action": arguments.action,
         **selected(arguments),
@@ -130,6 +139,7 @@ def _run(arguments: argparse.Namespace) -> int:
         "include_free": arguments.include_free,
         "dry_run": not arguments.apply,
         "topic_arn": arguments.topic,
+        "notify": not arguments.no_topic,
     }
     if not arguments.all:
         del event["match_all"]  # what only reports means all where nothing is chosen

@@ -215,7 +215,10 @@ class EndpointsStandIn(SageMakerStandIn):
             raise Refusal("ValidationException", text)
         self._DescribeEndpointConfig(parameters)
         tags = _as_mapping(parameters.get("Tags", []))
-        return {"EndpointArn": self._make_endpoint(name, config, self.now, tags, "InService")}
+        arn = self._make_endpoint(name, config, self.now, tags, "InService")
+        if "DeploymentConfig" in parameters:
+            self.endpoints[name]["LastDeploymentConfig"] = parameters["DeploymentConfig"]
+        return {"EndpointArn": arn}
 
     def _DeleteEndpoint(self, parameters: Mapping[str, Any]) -> Any:
         told = self._there("DeleteEndpoint", parameters)

@@ -19,6 +19,7 @@ PSEUDO = {
     "AWS::StackName": STACK,
 }
 TOPIC = f"arn:aws:sns:eu-central-1:123456789012:{STACK}"
+BUCKET = f"{STACK}-savedendpoints-1a2b3c"
 _NOTHING = object()
 _ALWAYS = {"Fn::Equals": ["", ""]}
 
@@ -77,10 +78,13 @@ class Stack:
         }
 
     def environment(self, function: str) -> dict[str, str]:
-        """Return the environment variables of a function, the topic as SNS names it."""
+        """Return the environment variables of a function, topic and bucket as AWS names them."""
         properties = self.resources[function]["Properties"]
         given = properties["Environment"]["Variables"]
-        return {name: TOPIC if value == "<Topic>" else value for name, value in given.items()}
+        return {
+            name: value.replace("<Topic>", TOPIC).replace("<SavedEndpoints>", BUCKET)
+            for name, value in given.items()
+        }
 
     def statements(self, role: str) -> dict[str, list[Json]]:
         """Return the statements of a role by the name of the policy."""

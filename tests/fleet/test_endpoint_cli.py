@@ -105,7 +105,7 @@ def test_delete_saves_and_restore_brings_it_back(account: World, run: Run, tmp_p
     code, out, _ = run(*asked)
     assert (code, account.deleted()) == (0, [])
     assert "would delete  chat" in out
-    code, out, _ = run(*asked, "--apply")
+    code, out, _ = run(*asked, "--no-topic", "--apply")
     assert (code, account.deleted()) == (0, ["chat"])
     (saved,) = tmp_path.rglob("*.json")
     assert f"deleted  chat  {saved}" in out
@@ -126,7 +126,7 @@ def test_it_is_restored_in_the_region_that_it_was_in(
     account.host("chat")
     at = account.now - timedelta(hours=80)
     set_mark(account.clients.sagemaker, arn_of("endpoint", "chat"), at)
-    run("endpoints", "delete", "--all", "--save-to", str(tmp_path), "--apply")
+    run("endpoints", "delete", "--all", "--save-to", str(tmp_path), "--no-topic", "--apply")
     (saved,) = tmp_path.rglob("*.json")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     code, _, err = run("restore", str(saved), "--apply")
@@ -142,6 +142,12 @@ def test_it_is_restored_in_the_region_that_it_was_in(
         (("endpoints", "--idle-hours", "0"), "idle_hours: must be a number from 1 to 2160"),
         (("endpoints", "remove"), "invalid choice"),
         (("endpoints", "--tag", "team"), "a tag is written KEY=VALUE"),
+        (("endpoints", "delete", "--all", "--save-to", "x", "--apply"), "needs one of --topic"),
+        (
+            ("endpoints", "delete", "--save-to", "x", "--apply", "--no-topic", "--topic", "arn"),
+            "needs one of --topic",
+        ),
+        (("endpoints", "--region", "eu central 1"), "regions: 'eu central 1' is not"),
         (("restore",), "FILE"),
     ],
 )

@@ -241,7 +241,7 @@ def test_what_cannot_be_saved_is_not_deleted(account: World, tmp_path: Path) -> 
     """A folder that is a file, a bucket that is not there, a configuration that is gone."""
     _marked(account, tmp_path)
     (tmp_path / "file").write_text("")
-    for place in (tmp_path / "file", "s3://is-not-there/endpoints", "s3:nothing"):
+    for place in (tmp_path / "file", "s3://is-not-there/endpoints"):
         report = account.run(at=73, **_delete(place))
         assert _named(report.failed) == ["e"], place
     del account.sagemaker.configs["e-config"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from jupyter_idle_culler.fleet.endpoints.idleness import judged
 from jupyter_idle_culler.fleet.endpoints.metrics import Role, queries_of
 from jupyter_idle_culler.fleet.endpoints.model import Endpoint, Kind, Part, Verdict
-from jupyter_idle_culler.fleet.endpoints.removal import by_part
+from jupyter_idle_culler.fleet.endpoints.reading import described
+from jupyter_idle_culler.fleet.endpoints.removal import by_part, look
 from jupyter_idle_culler.fleet.endpoints.window import MOST_PERIODS, Window
 
 from ..aws.endpoints import variant
@@ -270,7 +272,73 @@ def test_a_window_covers_what_is_asked_and_stays_in_one_answer(
     window = Window.of(now, timedelta(hours=idle), timedelta(hours=grace))
     assert window.start <= now - timedelta(hours=idle + grace)
     assert (now - window.start).total_seconds() <= MOST_PERIODS * window.period_seconds
-    assert all(p + window.period_seconds <= now.timestamp() for p in window.proving(window.since))
+    proving = window.proving(window.since)
+    assert all(period + 600 <= now.timestamp() for period in proving)
+    assert proving[-1] + 600 + window.period_seconds > now.timestamp()
+
+
+@pytest.mark.parametrize(("minute", "begun"), [(9, False), (11, True), (55, True)])
+def test_what_stopped_at_the_full_hour_proves_nothing_of_the_hour_since(
+    minute: int, begun: bool
+) -> None:
+    """The hour that runs has to have metrics, once they can be there."""
+    now = datetime(2026, 11, 24, 12, minute, tzinfo=timezone.utc)
+    window = Window.of(now, timedelta(hours=24), timedelta(hours=72))
+    assert (window.period_of(now) in window.proving(window.since)) == begun
+
+
+@pytest.mark.parametrize("idle_hours", [2, 24, 720])
+@pytest.mark.parametrize("kind", ["real-time", "shadow", "provisioned", "component", "queue"])
+def test_metrics_that_stopped_an_hour_ago_make_it_unknown(
+    account: World, kind: str, idle_hours: float
+) -> None:
+    """However long the periods are: one of a day has what came before."""
+    if kind == "queue":
+        account.sagemaker.add_endpoint("e", asynchronous=True)
+        space, metric, named = OWN, "ApproximateBacklogSize", {"EndpointName": "e"}
+    else:
+        _add(account, kind)
+        _, named, metric = _OF[kind]
+        space = _SPACES[metric]
+    hours = [quarter / 4 for quarter in range(4, 12)] + [*range(3, 800)]
+    account.put(space, metric, named, hours, 0)
+    if kind in ("shadow", "component"):
+        account.host("e", [quarter / 4 for quarter in range(12)] + [*range(3, 800)])
+    event: dict[str, Any] = {"idle_hours": idle_hours, "action": "mark", "dry_run": False}
+    report = account.run(**event)
+    assert (report.details["idle"], report.changed) == ([], [])
+    (told,) = report.details["unknown"]
+    assert "no metrics since" in told["reason"] or "was published in" in told["reason"]
+    account.put(space, metric, named, [0, 0.25, 0.5, 0.75], 0)
+    again = account.run(**event)
+    assert [change["action"] for change in again.changed] == ["mark"], again.to_json()
+
+
+def test_the_last_look_asks_whether_metrics_still_come(account: World) -> None:
+    """As the first one does: what stopped meanwhile is not removed."""
+    account.sagemaker.add_endpoint("e")
+    window = Window.of(account.now, timedelta(hours=240), timedelta(hours=72))
+    sagemaker = account.clients.sagemaker
+    endpoint = described(sagemaker, account.clients.region, "e", {}, [])
+    account.host("e", [quarter / 4 for quarter in range(4, 1400)])
+    assert look(account.clients, endpoint, window, window.since).verdict is Verdict.UNKNOWN
+    account.host("e", [0.25])
+    assert look(account.clients, endpoint, window, window.since).verdict is Verdict.IDLE
+
+
+def test_what_costs_nothing_is_not_proven_to_be_idle_by_metrics_that_stopped(
+    account: World,
+) -> None:
+    """It is told all the same, and not removed where that was asked for."""
+    account.sagemaker.add_endpoint("zero", asynchronous=True, counts={"main": 0})
+    named = {"EndpointName": "zero"}
+    account.put(OWN, "ApproximateBacklogSize", named, [n / 4 for n in range(4, 800)], 0)
+    event: dict[str, Any] = {"action": "mark", "include_free": True}
+    stopped = account.run(**event)
+    assert [f["name"] for f in stopped.details["idle_costs_nothing"]] == ["zero"]
+    assert stopped.changed == []
+    account.put(OWN, "ApproximateBacklogSize", named, [n / 4 for n in range(4)], 0)
+    assert [change["action"] for change in account.run(**event).changed] == ["mark"]
 
 
 _NOW = datetime(2026, 11, 24, 12, 30, tzinfo=timezone.utc)

@@ -74,7 +74,8 @@ class Clouds:
         elif metric in _PROOFS:
             first = (start - self.zero) // timedelta(hours=1)
             last = (end - self.zero) // timedelta(hours=1) + 1
-            hours = [(hour + 0.5, 0.0) for hour in range(first, last) if hour not in life.dark]
+            whole = [hour for hour in range(first, last) if hour not in life.dark]
+            hours = [(hour + quarter / 4, 0.0) for hour in whole for quarter in range(4)]
         found: dict[int, float] = {}
         for hour, value in hours:
             moment = self.zero + timedelta(hours=hour)
@@ -160,7 +161,8 @@ def test_nothing_is_deleted_that_was_used_is_unknown_or_is_in_its_grace(
             assert life.kind != "serverless", life
             assert ages[life.name] + marked >= IDLE, life
             assert not life.busy_between(min(marked, hour - IDLE), hour), life
-            assert not life.dark_between(min(marked, hour - IDLE), hour - 1), life
+            assert not life.dark_between(min(marked, hour - IDLE), hour), life
+            assert not any(dark + 0.6 < hour < dark + 1 for dark in life.dark), life
         hour += chance.uniform(3, 30)
     end = hour
     for life in lives:

@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from jupyter_idle_culler.fleet.endpoints.marks import MARK_TAG
+from jupyter_idle_culler.fleet.endpoints.settings import read
+from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.notify import MOST_BYTES, MOST_SMS
 
 from ..aws.cloudwatch import quiet_hosts
@@ -164,3 +166,17 @@ def test_marks_of_which_nobody_can_be_told_are_taken_back(account: World) -> Non
     assert MARK_TAG not in account.sagemaker.tags[arn_of("endpoint", "old")]
     assert [failure["name"] for failure in report.failed] == [gone]
     assert report.skipped[-1]["reason"] == "its mark was taken back: nobody could be told"
+    assert report.changed == []
+
+
+def test_a_deletion_has_somebody_to_tell_or_says_that_it_has_none() -> None:
+    """Else months of marks that nobody heard of would end in it."""
+    event = {"action": "delete", "match_all": True, "save_to": "/nowhere", "dry_run": False}
+    topic = f"arn:aws:sns:{REGION}:{ACCOUNT}:idle"
+    with pytest.raises(EventError, match="topic_arn: must be given, or"):
+        read(event, {})
+    assert read({**event, "topic_arn": topic}, {}).topic_arn == topic
+    assert read(event, {"IDLE_CULLER_TOPIC_ARN": topic}).topic_arn == topic
+    assert read({**event, "topic_arn": topic, "notify": False}, {}).topic_arn == ""
+    for harmless in ({"dry_run": True}, {"action": "mark"}, {"action": "scale-to-zero"}):
+        read({**event, **harmless}, {})

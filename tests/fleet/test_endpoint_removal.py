@@ -143,8 +143,11 @@ def _tags(account: World) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "mark",
-    ["2036-01-01T00:00:00Z", "last week", "", "2020-01-01T00:00:00Z", "2026-01-01"],
-    ids=["in the future", "no date", "empty", "older than the endpoint", "no time"],
+    [
+        *("2036-01-01T00:00:00Z", "last week", "", "2020-01-01T00:00:00Z", "2026-01-01"),
+        "2026-11-01T00:00:00Z until doomsday",
+    ],
+    ids=["in the future", "no date", "empty", "older than the endpoint", "no time", "no end"],
 )
 def test_a_mark_that_cannot_stand_is_no_grace(account: World, tmp_path: Path, mark: str) -> None:
     """The endpoint is marked anew, and its grace begins now."""
@@ -168,6 +171,54 @@ def test_a_configuration_younger_than_the_mark_begins_a_grace_of_its_own(
     assert young.skipped[0]["reason"].startswith("young: ")
     later = account.run(at=80, **_delete(tmp_path))
     assert [change["action"] for change in later.changed] == ["mark"]
+    assert account.deleted() == []
+
+
+def test_the_date_that_people_were_told_stands(account: World, tmp_path: Path) -> None:
+    """A grace that is configured shorter counts for what is marked from then on."""
+    _idle(account)
+    account.run(**_delete(tmp_path))
+    short = {**_delete(tmp_path), "grace_hours": 1}
+    report = account.run(at=3, **short)
+    assert report.skipped[0]["reason"].startswith("idle, in its grace until ")
+    last = account.run(at=71, **short)
+    assert account.deleted() == []
+    assert last.skipped == report.skipped
+    account.run(at=73, **short)
+    assert account.deleted() == ["e"]
+
+
+def test_a_grace_that_is_configured_longer_counts_from_the_mark(
+    account: World, tmp_path: Path
+) -> None:
+    """So does that of a mark which `mark` has set, that told no date."""
+    _idle(account)
+    account.run(**{**_delete(tmp_path), "grace_hours": 1})
+    account.run(at=50, **_delete(tmp_path))
+    assert account.deleted() == []
+    account.run(action="mark", dry_run=False)
+    account.run(at=73, **_delete(tmp_path))
+    assert account.deleted() == ["e"]
+
+
+@pytest.mark.parametrize("action", ["mark", "delete"])
+def test_a_change_in_the_grace_begins_it_anew(account: World, tmp_path: Path, action: str) -> None:
+    """To another configuration, older than the mark: somebody works on it all the same."""
+    _idle(account)
+    event = {**_delete(tmp_path), "action": action}
+    account.run(**event)
+    old = account.sagemaker.configs["e-config"]
+    account.sagemaker.configs["other"] = {**old, "EndpointConfigName": "other"}
+    told = account.sagemaker.endpoints["e"]
+    told["EndpointConfigName"] = "other"
+    told["LastModifiedTime"] = account.now + timedelta(hours=60)
+    report = account.run(at=73, **event)
+    (change,) = report.changed
+    assert change["action"] == "mark"
+    assert change["reason"] == "it was changed in its grace, which begins anew"
+    assert mark_of(_tags(account)) == (account.now + timedelta(hours=73)).replace(microsecond=0)
+    later = account.run(at=90, **event)
+    assert later.changed == []
     assert account.deleted() == []
 
 
@@ -234,6 +285,9 @@ def test_the_last_look_sees_what_happens_during_the_run(account: World, tmp_path
     def updated() -> None:
         told["EndpointStatus"] = "Updating"
 
+    def scaled() -> None:
+        told["LastModifiedTime"] += timedelta(minutes=1)
+
     def renewed() -> None:
         made = account.sagemaker.configs["e-config"]
         account.sagemaker.configs["other"] = {**made, "EndpointConfigName": "other"}
@@ -242,6 +296,7 @@ def test_the_last_look_sees_what_happens_during_the_run(account: World, tmp_path
     for event, reason in (
         (exempted, "its tags were changed"),
         (updated, "its status is Updating"),
+        (scaled, "it was changed during this run"),
         (renewed, "it was changed during this run"),
         (used, "busy at the last look"),
     ):

@@ -189,6 +189,42 @@ def test_the_restored_has_the_same_configuration_tags_and_autoscaling(
     assert _scaling(account) == scaling
 
 
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        {
+            "RollingUpdatePolicy": {
+                "MaximumBatchSize": {"Type": "INSTANCE_COUNT", "Value": 1},
+                "WaitIntervalInSeconds": 60,
+            },
+            "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "mine"}]},
+        },
+        {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {
+                    "Type": "CANARY",
+                    "WaitIntervalInSeconds": 300,
+                    "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 30},
+                },
+                "TerminationWaitInSeconds": 600,
+            }
+        },
+        None,
+    ],
+    ids=["rolling, with alarms", "blue and green", "none"],
+)
+def test_how_updates_are_rolled_out_is_restored(
+    account: World, tmp_path: Path, rollout: dict[str, Any] | None
+) -> None:
+    """It belongs to the endpoint, not to its configuration."""
+    _rich(account)
+    if rollout:
+        account.sagemaker.endpoints["e"]["LastDeploymentConfig"] = rollout
+    where = _removed(account, tmp_path)
+    assert not _restored(account, where).failed
+    assert account.sagemaker.endpoints["e"].get("LastDeploymentConfig") == rollout
+
+
 def test_the_alarm_of_a_step_policy_sets_off_the_restored_one(
     account: World, tmp_path: Path
 ) -> None:
@@ -336,6 +372,14 @@ def test_a_file_that_is_no_saved_endpoint_is_refused(
     file.write_text(text)
     with pytest.raises(SavingFailed, match="no saved endpoint"):
         restore(account.clients, str(file), dry_run=False)
+    assert account.sagemaker.calls == []
+
+
+@pytest.mark.parametrize("where", ["s3://b/k", "s3:/saved/k", "S3://saved/k", "s3://saved"])
+def test_an_address_that_is_none_of_s3_is_no_file(account: World, where: str) -> None:
+    """It is said as what it is, not looked for in a folder of that name."""
+    with pytest.raises(SavingFailed, match="this is no s3://bucket/key"):
+        restore(account.clients, where)
     assert account.sagemaker.calls == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -13,6 +14,7 @@ from jupyter_idle_culler.fleet.clients import Clients
 from jupyter_idle_culler.fleet.deadline import Deadline
 from jupyter_idle_culler.fleet.endpoints.order import turned
 from jupyter_idle_culler.fleet.endpoints.run import run
+from jupyter_idle_culler.fleet.endpoints.settings import read
 from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.handlers import endpoints_handler
 from jupyter_idle_culler.fleet.report import FleetFailed
@@ -57,6 +59,12 @@ def test_sagemaker_is_asked_for_part_of_a_name_where_it_takes_it(account: World)
     assert account.run(name_contains="dev.é").matched == 0
 
 
+NO_PLACES = (
+    *("s3://", "s3:/saved", "S3://saved/x", "s3://My_Bucket", "s3://ab/x", "s3://a..b/x"),
+    *("s3://192.168.1.1/x", "s3://saved-/x", "gs://saved/x"),
+)
+
+
 @pytest.mark.parametrize(
     ("event", "field"),
     [
@@ -72,6 +80,13 @@ def test_sagemaker_is_asked_for_part_of_a_name_where_it_takes_it(account: World)
         ({"prices": {"ml.m5.large": math.nan}}, "prices.ml.m5.large"),
         ({"dry_run": "false"}, "dry_run"),
         ({"idle_hour": 3}, "idle_hour"),
+        ({"topic_arn": "nonsense"}, "topic_arn"),
+        ({**DELETE, "match_all": True, "dry_run": False, "notify": True}, "topic_arn"),
+        ({"notify": False, "topic_arn": "nonsense"}, "topic_arn"),
+        ({"notify": "no"}, "notify"),
+        *(({"regions": regions}, "regions") for regions in ([""], ["eu central 1"], ["*"])),
+        ({"regions": ["eu-central-1", " us-east-1"]}, "regions"),
+        *(({"save_to": place}, "save_to") for place in NO_PLACES),
     ],
 )
 def test_a_bad_event_changes_nothing_and_says_which_field(
@@ -82,6 +97,28 @@ def test_a_bad_event_changes_nothing_and_says_which_field(
         account.run(**event)
     assert refused.value.field == field
     assert account.sagemaker.calls == []
+
+
+def test_a_function_saves_in_a_bucket_not_in_a_folder_that_goes_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What was deleted could not be restored; outside of Lambda a folder is one that stays."""
+    event = {**DELETE, "match_all": True}
+    assert read(event, {}).save_to == "/nowhere"
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "endpoints")
+    with pytest.raises(EventError, match="goes with the function") as refused:
+        endpoints_handler(event)
+    assert refused.value.field == "save_to"
+    for place in ("s3://saved", "s3://saved/", "s3://a.saved-1/endpoints/of mine"):
+        assert read({**event, "save_to": place}, os.environ).save_to == place
+
+
+@pytest.mark.parametrize(
+    "region", ["eu-central-1", "us-gov-west-1", "cn-north-1", "us-isob-east-1", "eusc-de-east-1"]
+)
+def test_regions_of_every_partition_are_taken(region: str) -> None:
+    """By their form alone: AWS may have some that boto3 does not know yet."""
+    assert read({"regions": [region, region]}, {}).regions == (region,)
 
 
 def test_what_the_event_leaves_out_comes_from_the_environment(
@@ -243,7 +280,8 @@ def test_metrics_are_asked_for_five_hundred_a_call(account: World) -> None:
     account.proxy.answers = quiet_hosts
     report = account.run()
     assert len(report.details["idle"]) == 150
-    assert (account.proxy.queries, account.proxy.calls) == (600, 2)
+    # Four metrics of each, and once more the one by which it is known to be idle.
+    assert (account.proxy.queries, account.proxy.calls) == (600 + 150, 2 + 1)
     assert len(account.sagemaker.called("ListEndpoints")) == 2
     assert len(account.sagemaker.called("GetResources")) == 1
     assert len(account.sagemaker.calls) == 2 + 1 + 1 + 2 * 150

@@ -40,7 +40,7 @@ from jupyter_idle_culler.fleet.schedule_run import read_plan
 from ..aws.policies import lint
 from ..aws.schedule_expressions import faults_of
 from .budget_letters import from_sns, letter
-from .template_world import STACK, TOPIC, Stack, parsed
+from .template_world import BUCKET, STACK, TOPIC, Stack, parsed
 from .test_guardrails import needs_linter
 
 EVERYTHING = {
@@ -352,7 +352,7 @@ def test_every_setting_of_the_endpoints_reaches_the_function(action: str) -> Non
     assert (settings.include_free, settings.backlog_per_instance) == (True, 7)
     assert settings.selection.matches("dev-a", {})
     assert not settings.selection.matches("a-dev-", {})
-    assert settings.save_to == ("s3://<SavedEndpoints>/endpoints" if removes else "")
+    assert settings.save_to == (f"s3://{BUCKET}/endpoints" if removes else "")
     assert ("SavedEndpoints" in stack.resources) is removes
 
 

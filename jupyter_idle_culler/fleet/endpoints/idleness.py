@@ -12,12 +12,15 @@ was not invoked is *proven* when
   each period (serverless);
 - zeros were published in each period (all kinds).
 
+What must come in each period must have come in the last half hour, too (see `confirmed`).
+
 Else it is unknown, and unknown is never idle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from .metrics import Answer, Query, Role
@@ -98,6 +101,47 @@ def judged(
     return Judgement(Verdict.IDLE, _why(parts), last, proven, peaks)
 
 
+def proofs(
+    endpoint: Endpoint,
+    answers: Mapping[Part, Answered],
+    window: Window,
+    since: datetime,
+    judgement: Judgement,
+) -> list[tuple[Part, Query]]:
+    """Return what must still come, lest a judgement does not hold: what proves by coming always.
+
+    Empty where nothing is proven that something is done for.
+    """
+    if judgement.verdict not in (Verdict.IDLE, Verdict.FREE) or not judgement.proven:
+        return []
+    wanted = window.proving(since)
+    return [
+        (part, query)
+        for part in endpoint.parts
+        for query, answer in answers.get(part, ())
+        if _may_prove(query) and _throughout(answer, wanted)
+    ]
+
+
+def confirmed(
+    judgement: Judgement,
+    asked: Iterable[tuple[Part, Query]],
+    answers: Sequence[Answer | None],
+    latest: Window,
+) -> Judgement:
+    """Return what is left of a judgement once it is known what still came in the last half hour."""
+    still: dict[Part, bool] = {}
+    for (part, _), answer in zip(asked, answers, strict=True):
+        still[part] = still.get(part, False) or bool(answer)
+    gone = [part.name for part, comes in still.items() if not comes]
+    if not gone:
+        return judgement
+    reason = f"{', '.join(gone)}: no metrics since {_clock(latest.start)}"
+    free = judgement.verdict is Verdict.FREE
+    verdict = Verdict.FREE if free else Verdict.UNKNOWN
+    return replace(judgement, verdict=verdict, reason=reason, proven=False)
+
+
 def _why(parts: Sequence[tuple[Part, Judgement]]) -> str:
     if len(parts) == 1:
         return parts[0][1].reason
@@ -142,19 +186,26 @@ def _proof(part: Part, answers: Answered, window: Window, since: datetime) -> tu
     no_host = part.kind is Kind.SERVERLESS or (part.kind is Kind.COMPONENT and part.instances == 0)
     doubts = []
     for query, answer in answers:
-        if query.role not in _PROVES and query.metric != "Invocations":
+        if not _may_prove(query):
             continue
-        missing = [period for period in wanted if period not in (answer or {})]
-        if wanted and not missing:
+        if _throughout(answer, wanted):
             zeros = "zeros of " if query.metric == "Invocations" else ""
             return f"{zeros}{query.metric} were published throughout", ""
         if no_host and query.metric == "Invocations" and answer:
             return "it published Invocations before", ""
-        share = f"{len(wanted) - len(missing)} of {len(wanted)} periods"
+        share = f"{sum(p in (answer or {}) for p in wanted)} of {len(wanted)} periods"
         doubts.append(f"{query.metric} was published in {share}")
     if part.kind is Kind.SERVERLESS and not part.provisioned:
         return "", f"it published nothing since {_clock(window.start)}; it costs nothing"
     return "", "; ".join(doubts)
+
+
+def _may_prove(query: Query) -> bool:
+    return query.role in _PROVES or query.metric == "Invocations"
+
+
+def _throughout(answer: Answer | None, wanted: Sequence[int]) -> bool:
+    return bool(wanted) and answer is not None and all(period in answer for period in wanted)
 
 
 def _peaks(answers: Answered, window: Window) -> Peaks:

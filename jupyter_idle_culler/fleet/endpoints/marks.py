@@ -8,14 +8,29 @@ from typing import Any
 
 MARK_TAG = "idle-culler:idle-marked"
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
+_UNTIL = " until "
 
 
 def mark_of(tags: Mapping[str, str]) -> datetime | None:
     """Return when an endpoint was marked; None: it is not, or by no date that can be read."""
+    read = _read(tags)
+    return read[0] if read else None
+
+
+def promised(tags: Mapping[str, str]) -> datetime | None:
+    """Return until when a mark says that its endpoint stays; None: it says nothing of that."""
+    read = _read(tags)
+    return read[-1] if read and len(read) > 1 else None
+
+
+def _read(tags: Mapping[str, str]) -> list[datetime]:
+    """Return the dates of a mark: its own, and the one until which the endpoint stays."""
+    texts = tags.get(MARK_TAG, "").split(_UNTIL)
     try:
-        return datetime.strptime(tags.get(MARK_TAG, ""), _FORM).replace(tzinfo=timezone.utc)
+        dates = [datetime.strptime(text, _FORM).replace(tzinfo=timezone.utc) for text in texts]
     except ValueError:
-        return None
+        return []
+    return dates if len(dates) <= 2 else []
 
 
 def stands(mark: datetime | None, born: datetime, now: datetime) -> bool:
@@ -26,9 +41,10 @@ def stands(mark: datetime | None, born: datetime, now: datetime) -> bool:
     return mark is not None and born <= mark <= now
 
 
-def set_mark(sagemaker: Any, arn: str, now: datetime) -> None:
-    """Mark an endpoint. Raises: botocore's errors."""
-    value = now.astimezone(timezone.utc).strftime(_FORM)
+def set_mark(sagemaker: Any, arn: str, now: datetime, until: datetime | None = None) -> None:
+    """Mark an endpoint. ``until``: when people are told that it goes. Raises: botocore's errors."""
+    dates = [now] if until is None else [now, until]
+    value = _UNTIL.join(date.astimezone(timezone.utc).strftime(_FORM) for date in dates)
     sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": MARK_TAG, "Value": value}])
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..clients import Clients
 from ..deadline import Deadline
 from ..report import Report
 from ..selection import exempt
 from .findings import finding, part_finding
-from .idleness import before_asking, judged, of_config
-from .marks import MARK_TAG, mark_of, remove_mark, set_mark, stands
+from .idleness import before_asking, confirmed, judged, of_config, proofs
+from .marks import MARK_TAG, mark_of, promised, remove_mark, set_mark, stands
 from .metrics import Query, answered, queries_of
-from .model import Endpoint, Judgement, Kind, Verdict
+from .model import Endpoint, Judgement, Kind, Part, Verdict
 from .order import turned
 from .reading import (
     Listed,
@@ -34,6 +34,15 @@ from .window import Window
 Progress = Callable[[str], None]
 LISTS = {Verdict.IDLE: "idle", Verdict.FREE: "idle_costs_nothing", Verdict.UNKNOWN: "unknown"}
 """The lists of a report, by what is in them."""
+
+
+class _Look(NamedTuple):
+    """What is known of an endpoint before it is known whether its metrics still come."""
+
+    endpoint: Endpoint
+    judgement: Judgement
+    during: Judgement
+    still: list[tuple[Part, Query]]
 
 
 class Region:
@@ -74,17 +83,33 @@ class Region:
         except Exception as error:  # what may have components is unknown then, not idle
             self._components = None
             self._report.fail(self._called("ListInferenceComponents"), error)
-        cloudwatch = self._clients.cloudwatch
-        for endpoint, answers in answered(
-            cloudwatch, self._to_ask(), self._window, self._not_answered
-        ):
+        cloudwatch, latest = self._clients.cloudwatch, Window.latest(self._window.now)
+        for look, answers in answered(cloudwatch, self._looks(), latest, self._not_answered):
+            endpoint = look.endpoint
             try:
-                self._one(endpoint, answers)
+                judgement = confirmed(look.judgement, look.still, answers, latest)
+                during = confirmed(look.during, look.still, answers, latest)
+                self._one(endpoint, judgement, during)
             except (NotNow, NotSavable) as reason:
                 self._report.skip(self._called(endpoint.name), str(reason))
             except Exception as error:  # one that is refused does not end the others
                 self._report.fail(self._called(endpoint.name), error)
         self._note_where_it_ended()
+
+    def _looks(self) -> Iterator[tuple[_Look, list[Query]]]:
+        """Yield what the whole window says of each endpoint, and what must still come."""
+        window = self._window
+        for endpoint, answers in answered(
+            self._clients.cloudwatch, self._to_ask(), window, self._not_answered
+        ):
+            found = by_part(endpoint, answers)
+            judgement = judged(endpoint, found, window, window.since)
+            mark = mark_of(endpoint.tags)
+            during = judgement
+            if mark is not None and mark < window.since:
+                during = judged(endpoint, found, window, mark)
+            still = proofs(endpoint, found, window, window.since, judgement)
+            yield _Look(endpoint, judgement, during, still), [query for _, query in still]
 
     def _not_answered(self, error: Exception) -> None:
         self._report.fail(self._called("GetMetricData"), error)
@@ -155,11 +180,9 @@ class Region:
                 self._report.fail(name, error)
             return None
 
-    def _one(self, endpoint: Endpoint, answers: list[Any]) -> None:
-        """Judge one endpoint, tell of it, do what is asked for."""
-        found = by_part(endpoint, answers)
+    def _one(self, endpoint: Endpoint, judgement: Judgement, during: Judgement) -> None:
+        """Tell of one endpoint, do what is asked for. ``during``: what it was since its mark."""
         window, name = self._window, self._called(endpoint.name)
-        judgement = judged(endpoint, found, window, window.since)
         born = endpoint.created
         types: dict[str, str] = {}
         if judgement.verdict is not Verdict.BUSY or judgement.idle_parts:
@@ -182,7 +205,6 @@ class Region:
         elif mark is None or not stands(mark, born, window.now):
             self._mark(endpoint)
         else:
-            during = judged(endpoint, found, window, min(mark, window.since))
             self._marked(endpoint, mark, during)
 
     def _busy(self, endpoint: Endpoint, judgement: Judgement) -> None:
@@ -196,20 +218,25 @@ class Region:
 
     def _mark(self, endpoint: Endpoint, **more: str) -> None:
         now, name = self._window.now, self._called(endpoint.name)
-        if not self._settings.dry_run:
-            set_mark(self._clients.sagemaker, endpoint.arn, now)
-            self.marked.append((name, endpoint.arn))
+        until = None
         if self._settings.action == DELETE:
             until = grace_ends(now, self._settings.grace)
             more["may_be_deleted_after"] = until.strftime("%Y-%m-%d %H:%M UTC")
+        if not self._settings.dry_run:
+            set_mark(self._clients.sagemaker, endpoint.arn, now, until)
+            self.marked.append((name, endpoint.arn))
         self._report.change(name, action=MARK, **more)
 
     def _marked(self, endpoint: Endpoint, mark: datetime, during: Judgement) -> None:
         """Go on with one that is idle and has a mark. ``during``: what it was since then."""
         name, settings = self._called(endpoint.name), self._settings
-        until = grace_ends(mark, settings.grace)
+        # People were told a date: a grace that is configured shorter since then is none for this.
+        until = max(grace_ends(mark, settings.grace), promised(endpoint.tags) or mark)
         if during.verdict is Verdict.BUSY:
             self._mark(endpoint, reason="it was used in its grace, which begins anew")
+        elif endpoint.modified > mark:
+            # To another configuration, old or not, other instances: somebody works on it.
+            self._mark(endpoint, reason="it was changed in its grace, which begins anew")
         elif not may_go(during, settings.include_free):
             self._report.skip(name, f"{during.verdict.value} in its grace: {during.reason}")
         elif settings.action == MARK:

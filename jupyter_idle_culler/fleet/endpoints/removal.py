@@ -12,7 +12,7 @@ from ...errors import IdleCullerError
 from ..clients import Clients
 from ..deadline import Deadline
 from ..selection import exempt
-from .idleness import before_asking, judged
+from .idleness import before_asking, confirmed, judged, proofs
 from .marks import mark_of
 from .metrics import ask, queries_of
 from .model import Endpoint, Judgement, Verdict
@@ -53,7 +53,14 @@ def by_part(endpoint: Endpoint, answers: list[Any]) -> dict[Any, Any]:
 def look(clients: Clients, endpoint: Endpoint, window: Window, since: datetime) -> Judgement:
     """Ask CloudWatch of one endpoint and judge it. Raises: botocore's errors, BadAnswer."""
     answers = ask(clients.cloudwatch, [query for _, query in queries_of(endpoint)], window)
-    return judged(endpoint, by_part(endpoint, answers), window, since)
+    found = by_part(endpoint, answers)
+    judgement = judged(endpoint, found, window, since)
+    still = proofs(endpoint, found, window, since, judgement)
+    if not still:
+        return judgement
+    latest = Window.latest(window.now)
+    came = ask(clients.cloudwatch, [query for _, query in still], latest)
+    return confirmed(judgement, still, came, latest)
 
 
 @dataclass(frozen=True)
@@ -80,7 +87,8 @@ class Remover:
             self._remove_components(endpoint)
             try:
                 self._wait_for_components(endpoint)
-                self._look_again(replace(endpoint, parts=endpoint.variants), mark)
+                left = replace(endpoint, parts=endpoint.variants)
+                self._look_again(left, mark, touched=True)
             except NotNow as reason:
                 raise Underway(str(reason), where) from reason
         self._delete(endpoint)
@@ -107,7 +115,8 @@ class Remover:
             return is_missing(error)
         return bool(told["EndpointStatus"] == _DELETING)
 
-    def _look_again(self, endpoint: Endpoint, mark: datetime) -> None:
+    def _look_again(self, endpoint: Endpoint, mark: datetime, *, touched: bool = False) -> None:
+        """Look once more. ``touched``: this run itself has changed it. Raises: NotNow."""
         sagemaker = self.clients.sagemaker
         tags = tags_of(sagemaker, endpoint.arn)
         if mark_of(tags) != mark or exempt(tags):
@@ -122,6 +131,7 @@ class Remover:
             endpoint.created,
             endpoint.config,
         )
+        same = same and (touched or now.modified == endpoint.modified)
         if judgement is None and not same:
             message = "it was changed during this run"
             raise NotNow(message)

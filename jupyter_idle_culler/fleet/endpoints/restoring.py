@@ -122,8 +122,13 @@ class _Restorer:
 
     def _make_endpoint(self) -> None:
         config = self._saved["config"]["EndpointConfigName"]
+        # How its updates are rolled out, and which alarms roll them back.
+        rollout = self._saved["endpoint"].get("LastDeploymentConfig")
         self._sagemaker.create_endpoint(
-            EndpointName=self._name, EndpointConfigName=config, **_tags(self._saved["tags"])
+            EndpointName=self._name,
+            EndpointConfigName=config,
+            **({"DeploymentConfig": rollout} if rollout else {}),
+            **_tags(self._saved["tags"]),
         )
 
     def _components(self, dry_run: bool) -> list[str]:

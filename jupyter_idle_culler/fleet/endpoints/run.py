@@ -14,7 +14,7 @@ from . import message
 from .marks import remove_mark
 from .order import turned
 from .region import LISTS, Progress, Region
-from .settings import Settings, read
+from .settings import MARK, Settings, read
 
 
 def run(
@@ -74,9 +74,14 @@ def _tell(
         publish(clients.sns, settings.topic_arn, *told)
     except Exception as error:  # told in the report, which fails then
         report.fail(settings.topic_arn, error)
+        taken_back: set[str] = set()
         for its, name, arn in marked:
             try:
                 remove_mark(its.sagemaker, arn)
+                taken_back.add(name)
                 report.skip(name, "its mark was taken back: nobody could be told")
             except Exception as second:  # as above
                 report.fail(name, second)
+        report.changed[:] = [
+            one for one in report.changed if one["action"] != MARK or one["name"] not in taken_back
+        ]

@@ -21,6 +21,8 @@ FORMAT = 1
 ENDPOINT, SCALING = "endpoint", "scaling"
 _PARTS = {"region", "endpoint", "config", "tags", "config_tags", "components", "scaling"}
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
+_NO_BUCKET = re.compile(r"\d+\.\d+\.\d+\.\d+|.*(\.\.|\.-|-\.).*")
+"""An address, or dots that S3 does not take, though the letters are right."""
 
 
 class SavingFailed(IdleCullerError):
@@ -29,6 +31,12 @@ class SavingFailed(IdleCullerError):
 
 class NotSavable(IdleCullerError):
     """What a restore would need is gone already: the endpoint stays."""
+
+
+def is_bucket_place(place: str) -> bool:
+    """Tell whether it is written as a place in S3, ``s3://bucket`` or ``s3://bucket/prefix``."""
+    s3 = _S3.fullmatch(place)
+    return s3 is not None and not _NO_BUCKET.fullmatch(s3[1])
 
 
 def described_in_full(clients: Clients, endpoint: Endpoint, what: str) -> dict[str, Any]:
@@ -128,7 +136,7 @@ def _joined(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]
 
 def load(clients: Clients, where: str) -> dict[str, Any]:
     """Read what was saved. Raises: SavingFailed, OSError, botocore's errors."""
-    s3 = _S3.fullmatch(where)
+    s3 = _in_s3(where)
     if s3:
         answer = clients.s3.get_object(Bucket=s3[1], Key=s3[2])
         with answer["Body"] as body:
@@ -147,9 +155,17 @@ def load(clients: Clients, where: str) -> dict[str, Any]:
     return dict(found)
 
 
-def _load_or_none(clients: Clients, where: str) -> dict[str, Any] | None:
+def _in_s3(where: str) -> re.Match[str] | None:
+    """Return bucket and key of an object; None: it is a file. Raises: SavingFailed."""
     s3 = _S3.fullmatch(where)
-    if s3:
+    if where.lower().startswith("s3:") and not (s3 and s3[2] and is_bucket_place(where)):
+        message = f"{where}: this is no s3://bucket/key"
+        raise SavingFailed(message)
+    return s3
+
+
+def _load_or_none(clients: Clients, where: str) -> dict[str, Any] | None:
+    if _in_s3(where):
         try:
             return load(clients, where)
         except clients.s3.exceptions.NoSuchKey:
@@ -158,15 +174,12 @@ def _load_or_none(clients: Clients, where: str) -> dict[str, Any] | None:
 
 
 def _write(clients: Clients, where: str, text: str) -> None:
-    s3 = _S3.fullmatch(where)
+    s3 = _in_s3(where)
     if s3:
         clients.s3.put_object(
             Bucket=s3[1], Key=s3[2], Body=text.encode(), ContentType="application/json"
         )
         return
-    if where.startswith("s3:"):
-        message = f"{where}: this is no s3://bucket/prefix"
-        raise SavingFailed(message)
     path = Path(where)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")

@@ -13,7 +13,9 @@ _LENGTHS = (300, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
 """Each is kept for as long as 190 of it reach back: 300 s for 63 days, 3600 s for 455 days."""
 
 _DELAY = timedelta(minutes=10)
-"""So late may a metric be in CloudWatch; what ended later proves nothing yet."""
+"""So late may a metric be in CloudWatch; a period that began later proves nothing yet."""
+
+_LATEST_SECONDS, _LATEST_PERIODS = 300, 7
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Window:
     now: datetime
     idle: timedelta
     period_seconds: int
+    periods: int = MOST_PERIODS
 
     @classmethod
     def of(cls, now: datetime, idle: timedelta, grace: timedelta = timedelta()) -> Window:
@@ -37,10 +40,19 @@ class Window:
         period = next((s for s in reversed(fitting) if s <= longest), (fitting or [86400])[0])
         return cls(now, idle, period)
 
+    @classmethod
+    def latest(cls, now: datetime) -> Window:
+        """Return the last half hour: what comes all the time has come in it.
+
+        Of a period of an hour or a day the first minute is enough to be published; what stopped
+        after it is seen only here.
+        """
+        return cls(now, timedelta(minutes=30), _LATEST_SECONDS, _LATEST_PERIODS)
+
     @property
     def start(self) -> datetime:
         """When the first period begins."""
-        return _instant(self.period_of(self.now) - (MOST_PERIODS - 1) * self.period_seconds)
+        return _instant(self.period_of(self.now) - (self.periods - 1) * self.period_seconds)
 
     @property
     def since(self) -> datetime:
@@ -63,10 +75,12 @@ class Window:
         return min(_instant(period + self.period_seconds), self.now)
 
     def proving(self, since: datetime) -> range:
-        """Return the periods that must have metrics to prove that they came since then."""
+        """Return the periods that must have metrics to prove that they came since then.
+
+        The last may still run: what came at its beginning is there by now.
+        """
         first = self.period_of(max(since, self.start))
-        end = int((self.now - _DELAY).timestamp()) - self.period_seconds
-        return range(first, end + 1, self.period_seconds)
+        return range(first, self.period_of(self.now - _DELAY) + 1, self.period_seconds)
 
 
 def _instant(seconds: int) -> datetime:
