@@ -409,3 +409,47 @@ def test_scaling_to_zero_is_finished_by_the_next_run_and_the_former_scaling_stay
     report = _restored(account, str(saved))
     assert not report.failed, report.failed
     assert _scaling(account) == before
+
+
+@pytest.mark.parametrize(
+    "refused", ["put_scaling_policy", "delete_scaling_policy", "register_scalable_target"]
+)
+def test_what_was_former_is_kept_where_scaling_to_zero_was_interrupted(
+    account: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """The next run does the rest; the restore brings back what was before the first."""
+    account.sagemaker.add_endpoint("e", asynchronous=True)
+    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
+    client = account.clients.autoscaling
+    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    client.put_scaling_policy(
+        **TARGET,
+        PolicyName="step",
+        PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={"AdjustmentType": "ChangeInCapacity"},
+    )
+    former = _scaling(account)
+    event: dict[str, Any] = {
+        "action": "scale-to-zero",
+        "match_all": True,
+        "dry_run": False,
+        "save_to": str(tmp_path),
+    }
+
+    def refuse(**asked: Any) -> None:
+        message = "not now"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, refused, refuse)
+        (failure,) = account.run(**event).failed
+    assert failure["error"] == "not now"
+    assert _scaling(account)["targets"] == former["targets"]
+    report = account.run(**event)
+    assert not report.failed, report.failed
+    (target,) = _scaling(account)["targets"]
+    assert target["MinCapacity"] == 0
+    assert "step" not in {policy["PolicyName"] for policy in _scaling(account)["policies"]}
+    restored = _restored(account, str(report.changed[0]["saved"]))
+    assert not restored.failed, restored.failed
+    assert _scaling(account) == former

@@ -162,10 +162,13 @@ def scale_to_zero(
     Target tracking on the backlog per instance cannot wake it: at zero instances that metric is not
     published. So a step policy adds one instance where HasBacklogWithoutCapacity says that
     something waits (async-inference-autoscale). Policies of before would hold instances; they are
-    removed, last. Raises: botocore's errors.
+    removed. The minimum is lowered last: one that is interrupted has a policy of ours by which the
+    next run knows that what was former is saved, and goes to zero only where it wakes up again.
+    Raises: botocore's errors.
     """
     highest = {t["ResourceId"]: t["MaxCapacity"] for t in former["targets"]}
     ours: list[Json] = []
+    targets: list[dict[str, Any]] = []
     for part in endpoint.variants:
         resource = f"endpoint/{endpoint.name}/variant/{part.name}"
         one = {
@@ -174,7 +177,9 @@ def scale_to_zero(
             "ScalableDimension": INSTANCES,
         }
         most = max(highest.get(resource, 0), part.instances or 0, 1)
-        clients.autoscaling.register_scalable_target(**one, MinCapacity=0, MaxCapacity=most)
+        if resource not in highest:
+            clients.autoscaling.register_scalable_target(**one, MinCapacity=1, MaxCapacity=most)
+        targets.append({**one, "MinCapacity": 0, "MaxCapacity": most})
         ours += [
             _track_backlog(clients, endpoint.name, one, backlog_per_instance),
             _wake_up(clients, endpoint.name, part.name, one),
@@ -183,6 +188,8 @@ def scale_to_zero(
     for policy in former["policies"]:
         if (policy["ResourceId"], policy["PolicyName"]) not in names:
             _delete_policy(clients.autoscaling, policy)
+    for target in targets:
+        clients.autoscaling.register_scalable_target(**target)
 
 
 def _track_backlog(clients: Clients, endpoint: str, one: Json, target: float) -> Json:
