@@ -148,7 +148,12 @@ def statements(function: str, group: str, place: Place) -> list[Statement]:
         (BUDGET, "look"): [
             _allow(
                 "List",
-                ["sagemaker:ListApps", "sagemaker:ListNotebookInstances", "tag:GetResources"],
+                [
+                    "sagemaker:ListApps",
+                    "sagemaker:ListNotebookInstances",
+                    "sagemaker:ListSpaces",
+                    "tag:GetResources",
+                ],
             ),
         ],
         (BUDGET, "act"): [
