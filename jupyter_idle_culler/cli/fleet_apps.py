@@ -24,10 +24,12 @@ from .fleet_form import (
 
 _EPILOG = """\
 examples:
-  fleet apps                                         all apps and instances that run, by age
-  fleet apps --name-contains dev- --no-instances
-  fleet apps --name-contains dev- --max-age 72       which apps a cap of three days would delete
-  fleet apps --name-contains dev- --max-age 72 --apply
+  jupyter idle-culler fleet apps
+      all apps and instances that run, by age
+  jupyter idle-culler fleet apps --name-contains dev- --no-instances
+  jupyter idle-culler fleet apps --name-contains dev- --max-age 72
+      which apps a cap of three days would delete
+  jupyter idle-culler fleet apps --name-contains dev- --max-age 72 --apply
 
 Watched by: the culler of this package, where it gives a sign of life (sign_of_life); a lifecycle
 configuration; SageMaker's own idle shutdown. A cap is soft: it leaves alone what signals work, and

@@ -31,14 +31,18 @@ from .fleet_form import (
 
 _EPILOG = """\
 examples:
-  fleet endpoints                                    what is idle, since when, at which price
-  fleet endpoints --region eu-central-1 --region us-east-1 --idle-hours 72 --prices prices.json
-  fleet endpoints mark --tag team=a --apply          tag what is idle with the date
-  fleet endpoints delete --name-contains dev- --save-to s3://bucket/endpoints
-                                                     what would be marked, and what deleted
-  fleet endpoints delete --name-contains dev- --save-to ./saved --topic ARN --apply
-  fleet endpoints scale-to-zero --all --save-to ./saved --apply
-  fleet restore ./saved/eu-central-1/dev-chat-20261124T081500.json --apply
+  jupyter idle-culler fleet endpoints
+      what is idle, since when, at which price
+  jupyter idle-culler fleet endpoints --region eu-central-1 --region us-east-1 \\
+      --idle-hours 72 --prices prices.json
+  jupyter idle-culler fleet endpoints mark --tag team=a --apply
+      tag what is idle with the date
+  jupyter idle-culler fleet endpoints delete --name-contains dev- --save-to s3://bucket/endpoints
+      what would be marked, and what deleted
+  jupyter idle-culler fleet endpoints delete --name-contains dev- --save-to ./saved \\
+      --topic ARN --apply
+  jupyter idle-culler fleet endpoints scale-to-zero --all --save-to ./saved --apply
+  jupyter idle-culler fleet restore ./saved/eu-central-1/dev-chat-20261124T081500.json --apply
 
 An endpoint is idle when it is known that nothing invoked it for --idle-hours; what is not known is
 told apart. delete first marks what is idle; what is still idle when its grace is over is saved and
@@ -46,8 +50,9 @@ deleted. prices.json: {"ml.m5.large": 0.138}, an hour of each instance type.
 """
 _RESTORE_EPILOG = """\
 examples:
-  fleet restore ./saved/eu-central-1/dev-chat-20261124T081500.json
-  fleet restore s3://bucket/endpoints/eu-central-1/dev-chat-20261124T081500.json --apply
+  jupyter idle-culler fleet restore ./saved/eu-central-1/dev-chat-20261124T081500.json
+  jupyter idle-culler fleet restore \\
+      s3://bucket/endpoints/eu-central-1/dev-chat-20261124T081500.json --apply
 
 It comes back in the region it was in: configuration, endpoint, inference components, autoscaling
 and tags. One that was interrupted goes on. Models must still be there.

@@ -16,7 +16,7 @@ from ..fleet.clients import Clients
 from ..fleet.events import EventError
 from ..fleet.report import Report
 
-DONE, FAILED, USAGE = 0, 1, 2
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 Act = Callable[[argparse.Namespace], int]
 _MOST_ROWS = 500
 _AWS = ("boto3", "botocore")
@@ -228,5 +228,8 @@ def _in_one_line(act: Act) -> Act:
                 raise
             tell(str(error))
             return FAILED
+        except KeyboardInterrupt:
+            tell("interrupted: what was done stays done; without --apply you see what is left")
+            return INTERRUPTED
 
     return run

@@ -24,12 +24,15 @@ from .fleet_form import (
 
 _EPILOG = """\
 examples:
-  fleet stop --name-contains dev-                    what would be stopped, and why others not
-  fleet stop --name-contains dev- --apply            stop those that are idle
-  fleet stop --tag team=a --hard --apply             stop them whatever they do: work is lost
-  fleet start --name-pattern 'dev-*' --apply
-  fleet reconcile --schedules office.json --name-contains dev-
-                                                     what is due by the schedules just now
+  jupyter idle-culler fleet stop --name-contains dev-
+      what would be stopped, and why others not
+  jupyter idle-culler fleet stop --name-contains dev- --apply
+      stop those that are idle
+  jupyter idle-culler fleet stop --tag team=a --hard --apply
+      stop them whatever they do: work is lost
+  jupyter idle-culler fleet start --name-pattern 'dev-*' --apply
+  jupyter idle-culler fleet reconcile --schedules office.json --name-contains dev-
+      what is due by the schedules just now
 
 A stop is soft: it leaves alone what signals work, and what gives no sign of life. With --schedules
 only what is due by them is done; the file has

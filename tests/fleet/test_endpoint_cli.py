@@ -147,7 +147,7 @@ def test_it_is_restored_in_the_region_that_it_was_in(
             ("endpoints", "delete", "--save-to", "x", "--apply", "--no-topic", "--topic", "arn"),
             "needs one of --topic",
         ),
-        (("endpoints", "--region", "eu central 1"), "regions: 'eu central 1' is not"),
+        (("endpoints", "--region", "eu central 1"), "a region is written as eu-central-1"),
         (("restore",), "FILE"),
     ],
 )

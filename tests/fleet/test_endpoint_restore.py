@@ -453,3 +453,28 @@ def test_what_was_former_is_kept_where_scaling_to_zero_was_interrupted(
     restored = _restored(account, str(report.changed[0]["saved"]))
     assert not restored.failed, restored.failed
     assert _scaling(account) == former
+
+
+def test_what_somebody_set_after_the_first_time_is_saved_beside_it(
+    account: World, tmp_path: Path
+) -> None:
+    """Scaled to zero, then 2 to 8 by a person, then to zero again: restoring gives 2 to 8."""
+    account.sagemaker.add_endpoint("e", asynchronous=True)
+    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
+    client = account.clients.autoscaling
+    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    event: dict[str, Any] = {
+        "action": "scale-to-zero",
+        "match_all": True,
+        "dry_run": False,
+        "save_to": str(tmp_path),
+    }
+    first = account.run(**event).changed[0]["saved"]
+    client.register_scalable_target(**TARGET, MinCapacity=2, MaxCapacity=8)
+    chosen = _scaling(account)
+    second = account.run(**event).changed[0]["saved"]
+    assert first != second
+    assert json.loads(Path(str(first)).read_text())["scaling"]["targets"][0]["MaxCapacity"] == 4
+    restored = _restored(account, str(second))
+    assert not restored.failed, restored.failed
+    assert _scaling(account) == chosen

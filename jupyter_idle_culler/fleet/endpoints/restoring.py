@@ -77,7 +77,7 @@ class _Restorer:
             message = f"it is there with another configuration, {there['EndpointConfigName']}"
             raise RestoreFailed(message)
         if not only_scaling:
-            if self._configis_missing():
+            if self._config_is_missing():
                 steps.append("configuration")
                 if not dry_run:
                     self._make_config()
@@ -102,7 +102,7 @@ class _Restorer:
                 raise
             return None
 
-    def _configis_missing(self) -> bool:
+    def _config_is_missing(self) -> bool:
         wanted = self._saved["config"]
         name = wanted["EndpointConfigName"]
         try:

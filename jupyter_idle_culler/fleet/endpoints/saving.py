@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from ..clients import Clients
 from .marks import MARK_TAG
 from .model import Endpoint
 from .reading import components_of, is_missing, tags_of
-from .scaling import has_ours, read_scaling
+from .scaling import has_ours, limits_were_set, read_scaling
 
 FORMAT = 1
 ENDPOINT, SCALING = "endpoint", "scaling"
@@ -100,7 +100,8 @@ def save(clients: Clients, place: str, saved: Mapping[str, Any]) -> str:
     """Save, read back, and return where it is. Raises: SavingFailed, OSError, botocore's errors.
 
     One file an endpoint: its name holds region, name and time of creation. Where one is there whose
-    inference components are gone meanwhile (a removal that was interrupted), they are kept.
+    inference components are gone meanwhile (a removal that was interrupted), they are kept. Where
+    somebody has set another scaling since one was saved, that gets a file of its own.
     """
     created = re.sub(r"[^0-9T]", "", saved["endpoint"]["CreationTime"][:19])
     suffix = "" if saved["what"] == ENDPOINT else f"-{saved['what']}"
@@ -115,7 +116,10 @@ def save(clients: Clients, place: str, saved: Mapping[str, Any]) -> str:
             "scaling": _joined(before["scaling"], saved["scaling"]),
         }
     if before is not None and saved["what"] == SCALING and has_ours(saved["scaling"]):
-        return where  # a change that was interrupted: what was former is there already
+        if not limits_were_set(before["scaling"], saved["scaling"]):
+            return where  # a change that was interrupted: what was former is there already
+        at = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        where = where.removesuffix(".json") + f"-{at}.json"
     text = json.dumps(saved, indent=2, sort_keys=True)
     _write(clients, where, text)
     if load(clients, where) != saved:

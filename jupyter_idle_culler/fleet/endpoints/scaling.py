@@ -149,6 +149,20 @@ def has_ours(scaling: Json) -> bool:
     return any(policy["PolicyName"].startswith(OURS) for policy in scaling["policies"])
 
 
+def limits_were_set(former: Json, now: Json) -> bool:
+    """Tell whether somebody has set how many instances there may be since the former was read.
+
+    `scale_to_zero` itself leaves the limits until all else is done, and then the minimum is 0.
+    """
+    before = {t["ResourceId"]: (t["MinCapacity"], t["MaxCapacity"]) for t in former["targets"]}
+    return any(
+        t["MinCapacity"] > 0
+        and (t["MinCapacity"], t["MaxCapacity"])
+        != before.get(t["ResourceId"], (1, t["MaxCapacity"]))
+        for t in now["targets"]
+    )
+
+
 def wake_up_name(endpoint: str, variant: str) -> str:
     """Return the name of the alarm that wakes a variant up."""
     return f"{OURS}wake-up-{endpoint}-{variant}"
