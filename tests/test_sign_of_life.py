@@ -59,6 +59,8 @@ def test_what_is_written_is_what_is_read(word: str, idle: float, minutes_ago: fl
     read = signals.read_signal(tags, AT + timedelta(minutes=minutes_ago))
     if word != tag.IDLE:
         assert read.verdict == word
+    elif minutes_ago > signals.IDLE_MAX_AGE_MINUTES:
+        assert read.verdict == signals.SILENT
     else:
         quiet = int(idle) + minutes_ago >= signals.QUIET_MINUTES
         assert read.verdict == (signals.IDLE if quiet else signals.WORKING)
