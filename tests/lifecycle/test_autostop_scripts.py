@@ -80,7 +80,7 @@ def test_a_file_of_the_user_is_no_module_of_python(
     if cron:
         command = machine.read(CRON_FILE).splitlines()[1].split(" ", 6)[6]
         machine.shell(f"cd; {command}", user=script.user)
-    (run,) = wait_until(machine.runs, "a run")
+    run, *_ = wait_until(machine.runs, "a run")
     assert run["words"][:5] == expected_words(script)
 
 
