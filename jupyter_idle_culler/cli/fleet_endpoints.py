@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from ..fleet.endpoints.message import instances, peaks, since
 from ..fleet.endpoints.restoring import restore
 from ..fleet.endpoints.run import run
 from ..fleet.endpoints.settings import ACTIONS, DELETE, MARK, REPORT, SCALE_TO_ZERO
-from ..fleet.events import EventError
 from ..fleet.report import Report
 from .fleet_form import (
     USAGE,
@@ -22,6 +20,7 @@ from .fleet_form import (
     add_selection,
     clients_of,
     command,
+    json_file,
     progress_line,
     selected,
     table,
@@ -149,7 +148,7 @@ def _run(arguments: argparse.Namespace) -> int:
     if not arguments.all:
         del event["match_all"]  # what only reports means all where nothing is chosen
     if arguments.prices is not None:
-        event["prices"] = _read(arguments.prices)
+        event["prices"] = json_file(arguments.prices, "prices")
     clients = clients_of(arguments)
     if not clients.region:
         tell("no region is known: give one with --region")
@@ -200,12 +199,3 @@ def _restore(arguments: argparse.Namespace) -> int:
         for change in report.changed:
             change["steps"] = ", ".join(change["steps"])
     return told(arguments, report, _WORDS, _COLUMNS)
-
-
-def _read(path: Path) -> Any:
-    """Return the prices of a file. Raises: EventError, OSError."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        field, rule = "prices", f"{path} is not JSON: {error}"
-        raise EventError(field, rule) from None

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import wraps
+from pathlib import Path
 from typing import Any
 
 from ..errors import IdleCullerError
@@ -90,6 +91,14 @@ def selected(arguments: argparse.Namespace) -> dict[str, Any]:
         "tags": _tags(arguments.tag),
         "match_all": arguments.all,
     }
+
+
+def json_file(path: Path, field: str) -> Any:
+    """Return what a file holds for a field of an event. Raises: EventError, OSError."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise EventError(field, f"{path} is not JSON: {error}") from None
 
 
 def clients_of(arguments: argparse.Namespace) -> Clients:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 from ..fleet.deadline import Deadline
 from ..fleet.due import START, STOP
-from ..fleet.events import EventError
 from ..fleet.schedule_run import RECONCILE, run
 from .fleet_form import (
     add_account,
@@ -17,6 +15,7 @@ from .fleet_form import (
     add_selection,
     clients_of,
     command,
+    json_file,
     progress_line,
     selected,
     told,
@@ -90,19 +89,10 @@ def _run(arguments: argparse.Namespace) -> int:
         "topic_arn": arguments.topic,
     }
     if arguments.schedules is not None:
-        event["schedules"] = _read(arguments.schedules)
+        event["schedules"] = json_file(arguments.schedules, "schedules")
     if arguments.action != START:
         event |= {"stop_mode": "hard" if arguments.hard else "soft"}
         event |= {"grace_minutes": arguments.grace}
     with progress_line() as progress:
         report = run(event, {}, Deadline.never(), progress=progress, clients=clients_of(arguments))
     return told(arguments, report, _WORDS)
-
-
-def _read(path: Path) -> Any:
-    """Return the schedules of a file. Raises: EventError, OSError."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        field, rule = "schedules", f"{path} is not JSON: {error}"
-        raise EventError(field, rule) from None

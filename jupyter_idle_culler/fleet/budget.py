@@ -19,7 +19,7 @@ from .due import HARD, SOFT, STOP, Rules
 from .events import EventError, EventReader
 from .instances import Plan, Run
 from .notify import publish
-from .report import Report
+from .report import DRY, Report, groups
 from .running_apps import App, delete_app, running_apps
 from .selection import Selection, exempt
 from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_signal
@@ -213,7 +213,7 @@ def paragraphs(report: Report, alert: BudgetAlert) -> list[str]:
     forecast = "is forecast to come" if alert.alert == "FORECASTED" else "has come"
     told = [f"SageMaker: it {forecast} to {alert.used} ({alert.amount:g} of {alert.budgeted:g})."]
     if report.dry_run:
-        told.append("Dry run: nothing was changed. What follows would have been done.")
+        told.append(DRY)
     rows = {
         "Stopped": [_line(each) for each in report.changed if each["action"] == STOP],
         "Deleted": [_line(each) for each in report.changed if each["action"] == DELETE],
@@ -221,10 +221,7 @@ def paragraphs(report: Report, alert: BudgetAlert) -> list[str]:
         "Not done, for lack of time": report.remaining,
         "Left running": [f"{each['name']}: {each['reason']}" for each in report.skipped],
     }
-    for title, lines in rows.items():
-        if lines:
-            told.append("\n".join([f"{title}:", *(f"  {line}" for line in lines)]))
-    return told
+    return told + groups(rows)
 
 
 def _line(change: Mapping[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 MOST_BYTES = 256 * 1024
@@ -35,17 +35,8 @@ def publish(sns: Any, topic_arn: str, subject: str, paragraphs: Sequence[str], s
 
 def messages(paragraphs: Sequence[str], most_bytes: int = _TEXT_BYTES) -> Iterator[str]:
     """Yield texts that hold all paragraphs, in order, each at most so long in UTF-8."""
-    text = ""
-    for paragraph in paragraphs:
-        for piece in _pieces(paragraph, most_bytes):
-            longer = f"{text}\n\n{piece}" if text else piece
-            if text and len(longer.encode()) > most_bytes:
-                yield text
-                text = piece
-            else:
-                text = longer
-    if text:
-        yield text
+    pieces = (piece for paragraph in paragraphs for piece in _pieces(paragraph, most_bytes))
+    yield from _joined(pieces, "\n\n", most_bytes)
 
 
 def _pieces(paragraph: str, most_bytes: int) -> Iterator[str]:
@@ -53,17 +44,22 @@ def _pieces(paragraph: str, most_bytes: int) -> Iterator[str]:
     if len(paragraph.encode()) <= most_bytes:
         yield paragraph
         return
-    piece = ""
-    for line in paragraph.splitlines():
-        for part in _parts(line, most_bytes):
-            longer = f"{piece}\n{part}" if piece else part
-            if piece and len(longer.encode()) > most_bytes:
-                yield piece
-                piece = part
-            else:
-                piece = longer
-    if piece:
-        yield piece
+    parts = (part for line in paragraph.splitlines() for part in _parts(line, most_bytes))
+    yield from _joined(parts, "\n", most_bytes)
+
+
+def _joined(parts: Iterable[str], between: str, most_bytes: int) -> Iterator[str]:
+    """Yield as few texts as hold the parts in order, each at most so long."""
+    text = ""
+    for part in parts:
+        longer = f"{text}{between}{part}" if text else part
+        if text and len(longer.encode()) > most_bytes:
+            yield text
+            text = part
+        else:
+            text = longer
+    if text:
+        yield text
 
 
 def _parts(line: str, most_bytes: int) -> Iterator[str]:

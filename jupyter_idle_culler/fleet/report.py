@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import IdleCullerError
 
 MOST_NAMED = 10
+DRY = "Dry run: nothing was changed. What follows would have been done."
+
+
+def groups(rows: Mapping[str, Sequence[str]]) -> list[str]:
+    """Return a paragraph for each title that has lines: the title, and a line each."""
+    return [
+        "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+        for title, lines in rows.items()
+        if lines
+    ]
 
 
 @dataclass

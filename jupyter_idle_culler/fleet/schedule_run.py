@@ -13,7 +13,7 @@ from .events import EventError, EventReader
 from .instances import Plan, Run
 from .listing import Progress
 from .notify import publish
-from .report import Report
+from .report import DRY, Report, groups
 from .schedules import Moment, read_schedules
 from .signals import MAX_AGE_MINUTES, QUIET_MINUTES
 
@@ -104,12 +104,7 @@ def paragraphs(report: Report) -> list[str]:
         "Left to the next run, for lack of time": report.remaining,
         "Left alone": [f"{each['name']}: {each['reason']}" for each in report.skipped],
     }
-    first = "Dry run: nothing was changed. What follows would have been done."
-    told = [first] if report.dry_run else []
-    for title, lines in rows.items():
-        if lines:
-            told.append("\n".join([f"{title}:", *(f"  {line}" for line in lines)]))
-    return told
+    return ([DRY] if report.dry_run else []) + groups(rows)
 
 
 def _changed(change: Mapping[str, Any]) -> str:

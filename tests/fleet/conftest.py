@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import requests
 
+from jupyter_idle_culler.cli.commands import main
 from jupyter_idle_culler.fleet.clients import Clients
 
 from ..aws.cloudwatch import CloudWatchProxy
@@ -16,6 +17,8 @@ from ..aws.proxy import AwsProxy
 from ..aws.stand_in import REGION
 from .endpoint_world import World, environment
 from .instance_world import Office
+
+Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(scope="session")
@@ -60,3 +63,18 @@ def proxy(account: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[AwsProxy]
             monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", made.url)
         account.clients = Clients(REGION)
         yield made
+
+
+@pytest.fixture
+def fleet_command(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run ``jupyter idle-culler fleet`` in this process; return code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        try:
+            code = main(["fleet", *arguments])
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    return run

@@ -131,7 +131,8 @@ class Stack:
             return argument[0].join(self.filled(argument[1]))
         if name == "Fn::Split":
             return self.filled(argument[1]).split(argument[0])
-        raise NotImplementedError(name)
+        message = f"{name} is a function of CloudFormation that this reading does not know"
+        raise AssertionError(message)
 
     def _value(self, name: str) -> str:
         return {**PSEUDO, **self.parameters}.get(name, f"<{name}>")

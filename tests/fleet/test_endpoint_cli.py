@@ -7,37 +7,25 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from jupyter_idle_culler.cli.commands import main
 from jupyter_idle_culler.fleet.endpoints.marks import MARK_TAG, set_mark
 
 from ..aws.cloudwatch import quiet_hosts
 from ..aws.endpoints import arn_of, variant
 from ..aws.stand_in import REGION, Refusal
+from .conftest import Run
 from .endpoint_world import World
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(account: World, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(account: World, fleet_command: Run) -> Run:
     """Run ``fleet …`` in this process, against the stand-ins."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code = main(["fleet", *arguments])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
     del account
-    return run
+    return fleet_command
 
 
 def test_idle_endpoints_are_a_table_with_since_when_peaks_and_price(

@@ -7,34 +7,21 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 
-from jupyter_idle_culler.cli.commands import main
-
 from ..aws.stand_in import REGION
+from .conftest import Run
 from .instance_world import OFFICE, Office
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(office: Office, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(office: Office, fleet_command: Run) -> Run:
     """Run ``fleet …`` in this process, against the stand-in."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        try:
-            code = main(["fleet", *arguments])
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        said = capsys.readouterr()
-        return code, said.out, said.err
-
     del office
-    return run
+    return fleet_command
 
 
 def test_a_stop_is_shown_and_only_done_with_apply(office: Office, run: Run) -> None:

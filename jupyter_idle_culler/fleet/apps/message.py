@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..report import Report
+from ..report import Report, groups
 
 
 def worth_telling(report: Report) -> bool:
@@ -50,11 +50,7 @@ def paragraphs(report: Report) -> list[str]:
             if each["name"] in details["over_cap"]
         ],
     }
-    return [
-        "\n".join([f"{title}:", *(f"  {row}" for row in lines)])
-        for title, lines in rows.items()
-        if lines
-    ]
+    return groups(rows)
 
 
 def line(seen: Mapping[str, Any]) -> str:
