@@ -69,7 +69,18 @@ class Observer:
         return tuple(sentence for source in self.sources for sentence in source.limitations)
 
     async def look(self) -> Snapshot:
-        """Look once at everything. Takes at most a few time limits, whatever the sources do."""
+        """Look at everything, where a source cannot tell yet once more after a pause.
+
+        Takes at most a few time limits and that pause, whatever the sources do.
+        """
+        snapshot, pause = await self._look_once()
+        if pause:
+            await asyncio.sleep(pause)
+            snapshot, _ = await self._look_once()
+        return snapshot
+
+    async def _look_once(self) -> tuple[Snapshot, float]:
+        """Look at everything; return what there is, and how soon a source wants to see it again."""
         began = time.monotonic()
         table, error = await self._read_table()
         look = Look(now=self.clock(), processes=table, processes_error=error)
@@ -86,9 +97,10 @@ class Observer:
         reports = found + await self._ask(self.others, look, failures)
         observations: list[Observation] = [o for report in reports for o in report.observations]
         self.last_look_seconds = time.monotonic() - began
+        pause = max((report.again_in_seconds for report in reports), default=0.0)
         return Snapshot(
             self.server_started_at, tuple(resources), tuple(observations), tuple(failures)
-        )
+        ), pause
 
     async def look_closer(self, snapshot: Snapshot, undecided: Collection[ResourceId]) -> Snapshot:
         """Add to the last look what the sources on demand see of what is undecided.

@@ -246,19 +246,29 @@ def test_work_that_has_ended_is_not_counted_at_the_next_look_again() -> None:
     assert not judge([10], Windows({}, steady, {}), Thresholds(), not_passing).active
 
 
-def test_what_begins_between_two_looks_in_a_row_is_work() -> None:
+def test_what_begins_between_two_looks_in_a_row_may_be_work() -> None:
     """Fifty milliseconds apart, and busy all the time; two ticks may be chance, 10 % a beat."""
 
-    def active(seconds: float, ticks: int) -> bool:
+    def brief(seconds: float, ticks: int) -> bool:
         instant = work_between(
             sample(60, process(10)), sample(60 + seconds, process(10, own=ticks))
         )
-        return judge([10], Windows({}, {}, instant), Thresholds(), not_passing).active
+        finding = judge([10], Windows({}, {}, instant), Thresholds(), not_passing)
+        assert finding.active == finding.brief
+        return finding.brief
 
-    assert active(0.05, 5)
-    assert active(0.4, 12)  # its share of a busy machine
-    assert not active(0.05, 2)
-    assert not active(0.9, 9)
+    assert brief(0.05, 5)
+    assert brief(0.4, 12)  # its share of a busy machine
+    assert not brief(0.05, 2)
+    assert not brief(0.9, 9)
+
+
+def test_what_is_known_by_longer_windows_is_not_brief() -> None:
+    """A job that computes is one, also where it is seen to compute right now."""
+    work = work_between(sample(50, process(10)), sample(60, process(10, own=900)))
+    instant = work_between(sample(59.9, process(10)), sample(60, process(10, own=9)))
+    finding = judge([10], Windows(work, work, instant), Thresholds(), not_passing)
+    assert (finding.active, finding.brief, round(finding.value)) == (True, False, 90)
 
 
 def test_a_passing_command_is_rated_over_half_a_minute() -> None:

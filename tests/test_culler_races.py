@@ -46,6 +46,7 @@ class World:
     host_evidence: float = 1000.0
     between: Callable[[], None] | None = None
     looks: int = 0
+    in_doubt: bool = False
 
     name = "kernels"
     covers = ResourceId(Kind.KERNEL, "")
@@ -58,6 +59,8 @@ class World:
         if self.looks == 2 and self.between is not None:
             self.between()
             self.between = None
+            if self.in_doubt:
+                return Report(again_in_seconds=0.01)
         person = Observation(HOST, self.name, Verdict.IDLE, self.host_evidence, "a person")
         cells = (
             Observation(kernel, self.name, Verdict.IDLE, at, "a cell ran")
@@ -203,6 +206,30 @@ async def test_what_the_end_of_the_server_prevents_is_recorded() -> None:
     assert [(d.resource, o.detail) for d, o in records.outcomes] == [
         (kernel, "the server ended meanwhile")
     ]
+
+
+@pytest.mark.parametrize("works", [True, False])
+async def test_a_look_in_doubt_decides_nothing_and_the_one_after_it_does(works: bool) -> None:
+    """Neither is what it saw ended for want of evidence, nor is the doubt taken for evidence."""
+    world = World(in_doubt=True)
+    culler, ending, _ = build(world)
+    kernel = ResourceId(Kind.KERNEL, "a")
+    world.evidence[kernel] = world.now
+    await culler.look()
+    world.looks = 0
+    world.now += 2 * TIMEOUT
+    world.host_evidence = world.now
+
+    def go_on() -> None:
+        if works:
+            world.evidence[kernel] = world.now
+
+    world.between = go_on
+    await culler.step()
+    await asyncio.sleep(0.1)
+    assert world.looks == 3
+    assert ending.ended == ([] if works else [(kernel, 2 * TIMEOUT)])
+    await culler.stop()
 
 
 async def test_the_end_waits_until_what_it_prevents_is_recorded(

@@ -47,6 +47,16 @@ while True:
         pass
     time.sleep(.2)
 """
+BEAT = """
+import signal, time
+def beat(*_):
+    end = time.thread_time() + .1
+    while time.thread_time() < end:
+        pass
+signal.signal(signal.SIGUSR1, beat)
+while True:
+    signal.pause()
+"""
 PATIENCE_SECONDS = 60.0
 LEAVER = (  # ends its parent and leaves its session at once, between two looks
     f'{sys.executable} -c "import os, time; time.sleep(2); os.kill(os.getppid(), 9); os.setsid();'
@@ -61,6 +71,7 @@ class Watch:
         self.source = ProcessesSource(**{"whole_machine": False, **settings})
         self.resources: list[Resource] = []
         self.started: list[subprocess.Popen[bytes]] = []
+        self.doubts = 0
 
     def root(self, script: str, resource: ResourceId = KERNEL, **facts: Any) -> int:
         """Run a shell script as a resource's own process; return its pid."""
@@ -82,11 +93,15 @@ class Watch:
 
     def look(self, slept: float = 0.0) -> dict[ResourceId, Observation]:
         """Look once, now, on a machine that slept so long while `time.monotonic` ran on."""
-        table = procfs.read_process_table()
-        table = table._replace(read_at=table.read_at + slept)
-        look = Look(time.monotonic(), table, resources=tuple(self.resources))
-        report = asyncio.run(self.source.observe(look))
-        return {observation.resource: observation for observation in report.observations}
+        while True:
+            table = procfs.read_process_table()
+            table = table._replace(read_at=table.read_at + slept)
+            look = Look(time.monotonic(), table, resources=tuple(self.resources))
+            report = asyncio.run(self.source.observe(look))
+            if not report.again_in_seconds:
+                return {observation.resource: observation for observation in report.observations}
+            self.doubts += 1
+            time.sleep(report.again_in_seconds)
 
     def until(self, resource: ResourceId, verdict: Verdict) -> Observation:
         """Look each 1.1 s until the verdict is this."""
@@ -430,8 +445,28 @@ def test_work_that_begins_between_two_close_looks_is_seen(
         seen = watch.look()[KERNEL]
         os.kill(pid, signal.SIGSTOP)
         if seen.verdict is Verdict.ACTIVE:
+            assert watch.doubts
             return
     pytest.fail(f"never seen: {seen}")
+
+
+def test_a_beat_between_two_close_looks_is_no_work(watching: Callable[..., Watch]) -> None:
+    """K5: a tenth of a second of computing, just then, is neither work nor evidence."""
+    watch = watching()
+    pid = watch.root(f"exec {python(BEAT)}")
+    watch.stays_idle(KERNEL)
+    for _ in range(15):
+        time.sleep(1.1)
+        watch.look()
+        os.kill(pid, signal.SIGUSR1)
+        time.sleep(0.2)
+        beaten = time.monotonic()
+        seen = watch.look()[KERNEL]
+        assert seen.verdict is Verdict.IDLE, seen
+        assert (seen.at or 0) < beaten - 1.1, seen
+        if watch.doubts:
+            return
+    pytest.fail("no beat was ever seen")
 
 
 def test_a_short_command_of_the_server_is_no_work_but_a_long_one_is(

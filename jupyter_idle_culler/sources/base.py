@@ -27,10 +27,15 @@ class Look:
 
 @dataclass(frozen=True)
 class Report:
-    """What a source saw: resources that it found (kernels, terminals) and observations."""
+    """What a source saw: resources that it found (kernels, terminals) and observations.
+
+    ``again_in_seconds``: nobody can tell yet. This look counts for nothing, and the one after such
+    a pause is to be relied on: it asks for no other.
+    """
 
     observations: tuple[Observation, ...] = ()
     resources: tuple[Resource, ...] = field(default=())
+    again_in_seconds: float = 0.0
 
 
 class Source(Protocol):

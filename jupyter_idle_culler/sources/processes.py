@@ -42,6 +42,10 @@ _RECHECK_VISIBILITY_SECONDS = 600.0
 _SLEEP_SECONDS = 15.0
 """A table is never so much older than its look, and no sleep that a look leaves out is shorter."""
 
+_BRIEF_PAUSE_SECONDS = 2.0
+"""After that, what goes on as it seemed to in less than a second has a figure that counts (half of
+the bar for a tree makes a twentieth of `STEADY_WINDOW_SECONDS`), and a single beat has none."""
+
 _BASELINE = "first look at what was already running"
 
 
@@ -85,7 +89,7 @@ class ProcessesSource:
         self._last_active: dict[ResourceId, float] = {}
         self._working: dict[ResourceId, ProcKey] = {}
         self._visible_until = -math.inf
-        self._failed = False
+        self._failed = self._in_doubt = False
         self._lag: float | None = None
         self._slept = 0.0
         self._owners: dict[int, ResourceId] = {}
@@ -126,13 +130,12 @@ class ProcessesSource:
             self._failed = True
             raise RuntimeError(look.processes_error)
         try:
-            observations = await asyncio.to_thread(self._observe, look, look.processes)
+            return await asyncio.to_thread(self._observe, look, look.processes)
         except BaseException:
             self._failed = True
             raise
-        return Report(observations=observations)
 
-    def _observe(self, look: Look, table: ProcessTable) -> tuple[Observation, ...]:
+    def _observe(self, look: Look, table: ProcessTable) -> Report:
         if not self._looking.acquire(blocking=False):
             msg = "the previous look at the processes has not come to its end"
             raise RuntimeError(msg)
@@ -152,7 +155,7 @@ class ProcessesSource:
         self._lag = lag
         return table._replace(read_at=table.read_at - self._slept)
 
-    def _observe_alone(self, look: Look, table: ProcessTable) -> tuple[Observation, ...]:
+    def _observe_alone(self, look: Look, table: ProcessTable) -> Report:
         table = self._awake(look, table)
         self._check_visibility(table)
         if self._failed:
@@ -176,13 +179,19 @@ class ProcessesSource:
         findings = self._judge(now, resources, roots, groups)
         if not self._history or self._history[-1].table.read_at < table.read_at:
             self._history = thinned([*self._history, now], table.read_at)
+        brief = any(finding is not None and finding.brief for finding in findings.values())
+        self._in_doubt = brief and not self._in_doubt
+        if self._in_doubt:
+            return Report(again_in_seconds=_BRIEF_PAUSE_SECONDS)
         self._last_active = {
             resource: at for resource, at in self._last_active.items() if resource in findings
         }
         self._note_ends(findings, look.now, table)
-        return tuple(
-            self._observation(resource, finding, look.now, table, roots)
-            for resource, finding in findings.items()
+        return Report(
+            tuple(
+                self._observation(resource, finding, look.now, table, roots)
+                for resource, finding in findings.items()
+            )
         )
 
     def _note_ends(

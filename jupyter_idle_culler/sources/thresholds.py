@@ -2,8 +2,9 @@
 
 Three views of the same counters: *recent* (since the previous look, a second at least) shows who
 computes at all; *steady* (ten seconds and more) keeps a hiccup in a short window from looking like
-work; *instant* (since the previous look, however short) shows what began between two looks that
-follow each other closely. Pure; Python 3.8 syntax: autostop shares this module.
+work; *instant* (since the previous look, however short) shows what may have begun between two looks
+that follow each other closely. It may as well be one beat of a heartbeat: over less than a second
+nobody can tell, so such a finding says that it is `brief`. Pure.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Life(NamedTuple):
 class Finding(NamedTuple):
     """The decisive figure of a group: of process ``pid``, or of ``processes`` together.
 
-    ``unit`` is ``%`` (of one core) or ``bytes/s``.
+    ``unit`` is ``%`` (of one core) or ``bytes/s``. ``brief``: it rests on less than a second alone.
     """
 
     active: bool
@@ -65,12 +66,14 @@ class Finding(NamedTuple):
     value: float
     threshold: float
     unit: str
+    brief: bool = False
 
 
 class _Figures(NamedTuple):
     pid: int
     cpu: float
     io: float
+    sudden: float
     cpu_counts: bool
     io_counts: bool
 
@@ -102,6 +105,10 @@ def judge(
     if together >= thresholds.tree_cpu_percent:
         busy = sum(figure.cpu > 0 for figure in figures)
         return Finding(True, by_cpu.pid, busy, together, thresholds.tree_cpu_percent, "%")
+    suddenly = max(figures, key=lambda figure: figure.sudden)
+    if suddenly.sudden:
+        cpu = suddenly.sudden
+        return Finding(True, suddenly.pid, 1, cpu, thresholds.cpu_percent, "%", brief=True)
     return Finding(False, by_cpu.pid, 1, by_cpu.cpu, thresholds.cpu_percent, "%")
 
 
@@ -124,9 +131,10 @@ def _rate(pid: int, windows: Windows, thresholds: Thresholds, life: Optional[Lif
     sudden = _sudden_percent(windows.instant.get(pid), thresholds) if life is None else 0.0
     return _Figures(
         pid,
-        max(cpu, sudden),
+        cpu,
         io,
-        sudden > 0.0 or (thresholds.cpu_percent <= min(cpu, steady_cpu)),
+        sudden,
+        thresholds.cpu_percent <= min(cpu, steady_cpu),
         thresholds.io_bytes_per_second <= min(io, steady_io),
     )
 
