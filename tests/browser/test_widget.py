@@ -409,8 +409,12 @@ def test_notebook_7_has_it_in_the_top_bar(world: World) -> Steps:
         widget.status_item.click()
         row = widget.row(f"kernel:{kernel}")
         yield Until(lambda: row.count() == 1 and row.is_visible(), "its row")
-        # A look between the start of the kernel and its session knows no name; the next one does.
-        yield Until(lambda: "seven.ipynb" in (row.text_content() or ""), "its name", 70)
+        named = Until(
+            lambda: "seven.ipynb" in (row.text_content() or ""),
+            f"its name: {row.text_content()}, {server.status()['kernels']}",
+            60,
+        )
+        yield named
         tab.page.screenshot(path=world.home / "notebook-7.png")
         # From now on nobody does anything: a click is reported within a minute.
         settings = {"timeout_minutes": 2.2}
