@@ -56,14 +56,16 @@ class Rules:
 class Due:
     """What is due, and why. ``window_start``: of the window that is to be remembered.
 
-    ``held``: a stop would be due, but for work, a missing sign of life or a grace. ``hard``: the
-    hard hour has come.
+    ``held``: a stop would be due, but for work, a missing sign of life or a grace. ``since``: when
+    the stop fell due, or, of one that a grace holds back, when that began. ``hard``: the hard hour
+    has come.
     """
 
     what: str
     reason: str
     window_start: datetime | None = None
     held: bool = False
+    since: datetime | None = None
     hard: bool = False
 
 
@@ -119,16 +121,17 @@ def _due_off(instance: Instance, moments: Sequence[Moment], rules: Rules, now: d
     if instance.status not in STOPS_FROM:
         return Due(NOTHING, f"it is {instance.status}")
     ends = [moment.off_since for moment in moments if moment.off_since is not None]
-    if not ends or instance.modified >= max(ends):
-        until = instance.modified + rules.grace
-        if now < until:
-            text = f"somebody started it in the off-hours: it is left until {mark(until)}"
-            return Due(NOTHING, text, held=True)
+    since = max(ends, default=instance.modified)
+    if instance.modified >= since:
+        since = instance.modified + rules.grace
+        if now < since:
+            text = f"somebody started it in the off-hours: it is left until {mark(since)}"
+            return Due(NOTHING, text, held=True, since=instance.modified)
     hard = all(moment.hard for moment in moments if moment.off_since is not None)
     if ends and hard:
-        return Due(STOP, "the hard hour of its schedule has come", hard=True)
-    since = f"scheduled to be off since {mark(max(ends))}" if ends else "scheduled to be off"
-    return Due(STOP, since)
+        return Due(STOP, "the hard hour of its schedule has come", since=since, hard=True)
+    text = f"scheduled to be off since {mark(max(ends))}" if ends else "scheduled to be off"
+    return Due(STOP, text, since=since)
 
 
 def softened(found: Due, instance: Instance, rules: Rules, now: datetime) -> Due:
@@ -138,4 +141,4 @@ def softened(found: Due, instance: Instance, rules: Rules, now: datetime) -> Due
     signal = read_signal(instance.tags, now, rules.signal_max_age_minutes, rules.quiet_minutes)
     if signal.verdict == IDLE:
         return Due(STOP, f"{found.reason}; {signal.reason}")
-    return Due(NOTHING, signal.reason, held=True)
+    return Due(NOTHING, signal.reason, held=True, since=found.since)

@@ -25,7 +25,7 @@ from .due import (
 )
 from .listing import Progress, matching, write_tag
 from .report import Report
-from .schedules import Moment, Schedule
+from .schedules import Schedule
 from .selection import Selection, exempt
 
 SCHEDULE_TAG = "idle-culler:schedule"
@@ -52,8 +52,8 @@ class Run:
         self._clients, self._plan, self._now, self._deadline = clients, plan, now, deadline
         self._moments = {name: each.moment(now) for name, each in plan.schedules.items()}
         self.report = Report(plan.dry_run)
-        self.held: list[Moment] = []
-        """The moments of those whose stop was held back (by work, silence or a grace)."""
+        self.held_since: list[datetime] = []
+        """Since when each stop that was not made is held back (by work, silence or a grace)."""
 
     def run(self, progress: Progress | None = None) -> Report:
         """Do what is due; what fails is noted, and the rest done."""
@@ -91,7 +91,6 @@ class Run:
         if exempt(instance.tags):
             return Due("nothing", "its tags exempt it")
         if not plan.schedules:
-            moments: list[Moment] = []
             found = due_now(instance, plan.rules)
         else:
             names = instance.tags.get(SCHEDULE_TAG, plan.default_schedule).split()
@@ -103,7 +102,7 @@ class Run:
             found = due(instance, moments, plan.rules, self._now)
         found = softened(found, instance, plan.rules, self._now)
         if found.held:
-            self.held += moments or [Moment(None, self._now, False)]
+            self.held_since.append(found.since or self._now)
         return found
 
     def _remember(self, found: list[tuple[Instance, Due]]) -> dict[str, str]:

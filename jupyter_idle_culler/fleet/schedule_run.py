@@ -14,7 +14,7 @@ from .instances import Plan, Run
 from .listing import Progress
 from .notify import publish
 from .report import DRY, Report, groups
-from .schedules import Moment, read_schedules
+from .schedules import read_schedules
 from .signals import MAX_AGE_MINUTES, QUIET_MINUTES
 
 RECONCILE = "reconcile"
@@ -67,18 +67,13 @@ def run(
     report = going.run(progress)
     news = report.changed or report.failed or report.remaining
     # Who calls it by hand wants an answer; what is called each quarter of an hour tells news.
-    if topic and (news or (report.matched and not every) or _newly_held(going.held, now, every)):
+    newly_held = any(now - since < every for since in going.held_since)
+    if topic and (news or newly_held or (report.matched and not every)):
         try:
             publish(clients.sns, topic, subject(report), paragraphs(report), subject(report))
         except Exception as error:  # boto3's: what was done is done, and must be reported
             report.fail("the topic", error)
     return report
-
-
-def _newly_held(held: list[Moment], now: datetime, every: timedelta) -> bool:
-    """Tell whether a stop was held back that no earlier run, ``every`` so often, has told of."""
-    ends = [moment.off_since for moment in held if moment.off_since is not None]
-    return any(now - end < every for end in ends)
 
 
 def subject(report: Report) -> str:

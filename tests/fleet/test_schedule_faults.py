@@ -308,6 +308,24 @@ def test_a_stop_that_is_held_back_is_told_once_an_evening(
     assert len(received()) == 1
 
 
+def test_a_grace_that_begins_and_one_that_ends_amid_work_are_told_once(
+    office: Office, topic: tuple[str, Callable[[], list[str]]]
+) -> None:
+    """Somebody starts it in the off-hours, and works on beyond the grace: two pieces of news."""
+    arn, received = topic
+    office.add("dev-1", since="22:05")
+    grace, work = "somebody started it in the off-hours", "its culler signals work"
+    for day, clock, told in (
+        (0, "22:15", grace), (0, "22:30", ""), (0, "23:45", ""),
+        (1, "00:15", work), (1, "00:30", ""),
+    ):  # fmt: skip
+        office.at(clock, day).sign("dev-1", "working")
+        office.run(topic_arn=arn, every_minutes=15)
+        messages = received()
+        assert len(messages) == bool(told), (clock, messages)
+        assert all(f"dev-1: {told}" in text for text in messages)
+
+
 def test_a_topic_that_cannot_be_told_is_a_failure_after_all_is_done(
     office: Office, topic: tuple[str, Any]
 ) -> None:
