@@ -8,6 +8,7 @@ rest is minified and compressed. Run by the build (see hatch_build.py); by hand:
 from __future__ import annotations
 
 import lzma
+from itertools import product
 from pathlib import Path
 
 from .collecting import Bundle
@@ -18,7 +19,13 @@ PACKAGE = "jupyter_idle_culler"
 BUILT = f"{PACKAGE}/lifecycle/payloads"
 _CORE = ("core/model", "core/duration", "core/host")
 _SERVER = ("autostop/jupyter_api", "autostop/memory", "autostop/kernels")
-_MACHINE = ("sources/procfs", "autostop/machine", "autostop/terminals", "autostop/instance")
+_MACHINE = (
+    "sources/procfs",
+    "autostop/machine",
+    "autostop/terminals",
+    "autostop/instance",
+    "autostop/sign",
+)
 _PROGRAM = ("autostop/options", "autostop/host", "autostop/run")
 _MODULES = {
     "notebook-instance": (*_CORE, *_SERVER, *_MACHINE, *_PROGRAM),
@@ -65,12 +72,9 @@ def packed(root: Path, environment: str) -> str:
         preserve_globals=[],
         hoist_literals=False,
         remove_annotations=False,
+        prefer_single_line=True,
     )
-    best = min(
-        (_compressed(_GUARD + small, lc, lp, pb) for lc in (2, 3, 4) for lp in (0,) for pb in (0,)),
-        key=len,
-    )
-    return written(best)
+    return written(_compressed(_GUARD + small))
 
 
 def write(root: Path) -> dict[str, int]:
@@ -84,6 +88,18 @@ def write(root: Path) -> dict[str, int]:
     return sizes
 
 
-def _compressed(text: str, lc: int, lp: int, pb: int) -> bytes:
-    how = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lc": lc, "lp": lp, "pb": pb}
-    return lzma.compress(text.encode(), format=lzma.FORMAT_ALONE, filters=[how])
+def _compressed(text: str) -> bytes:
+    """Return text as short as these settings make it; which of them do is a matter of the text."""
+    how = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lp": 0, "pb": 0}
+    ways = product((2, 3, 4), (32, 48, 64, 273), (lzma.MF_BT2, lzma.MF_BT3, lzma.MF_BT4))
+    return min(
+        (
+            lzma.compress(
+                text.encode(),
+                format=lzma.FORMAT_ALONE,
+                filters=[{**how, "lc": lc, "nice_len": nice, "mf": finder}],
+            )
+            for lc, nice, finder in ways
+        ),
+        key=len,
+    )

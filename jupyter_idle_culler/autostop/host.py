@@ -12,7 +12,7 @@ from ..core.duration import duration
 from ..core.host import HostVerdict, decide_host
 from ..core.model import Action, Mark, Warned
 from ..sources.procfs import environment
-from . import instance, memory, options, terminals
+from . import instance, memory, options, sign, terminals
 from .machine import Machine
 
 _LOOK_AGAIN_SECONDS = 10.0
@@ -25,6 +25,21 @@ def look_and_stop(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
         # What began since, and what computes right now, is seen over this short a while.
         time.sleep(_LOOK_AGAIN_SECONDS)
         decision, evidence, paths = _decide(asked, kept)
+    line = _act(asked, kept, decision, evidence, paths)
+    if asked.sign_of_life and not asked.dry_run:
+        now = time.monotonic()
+        line += sign.show(asked.metadata_path, kept, decision.verdict, now - evidence.at, now)
+    return line
+
+
+def _act(
+    asked: argparse.Namespace,
+    kept: Dict[str, Any],
+    decision: HostVerdict,
+    evidence: Mark,
+    paths: Sequence[str],
+) -> str:
+    """Warn or stop, where that is due; return what to say."""
     said = f"{decision.reason}; last evidence: {evidence.detail}"
     if decision.deadline is None:
         kept.pop("stop", None)

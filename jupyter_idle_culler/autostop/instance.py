@@ -59,18 +59,23 @@ def stop(me: Target, kept: Dict[str, Any], now: float) -> str:
     return said
 
 
-def _stop(me: Target, verb: str) -> str:
+def client(me: Target) -> Any:
+    """Return a client of SageMaker in the region of this machine, that waits for some seconds."""
     import boto3
     from botocore.config import Config
 
     # One try: a stop that is sent again after a lost answer would be refused. The next look tells.
     config = Config(connect_timeout=4, read_timeout=10, retries={"total_max_attempts": 1})
-    client = boto3.session.Session(region_name=me.region).client("sagemaker", config=config)
-    call = client._make_api_call
+    return boto3.session.Session(region_name=me.region).client("sagemaker", config=config)
+
+
+def _stop(me: Target, verb: str) -> str:
+    sagemaker = client(me)
+    call = sagemaker._make_api_call
     status = "InService"
     try:
         status = call("Describe" + me.kind, me.names)[me.kind.replace("App", "") + "Status"]
-    except client.exceptions.ClientError as error:
+    except sagemaker.exceptions.ClientError as error:
         if "AccessDenied" not in str(error):  # it may be stopped, but not be described
             raise
     if status == "InService":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from typing import Any, Dict, List, Optional, Set, Tuple
 
 Evidence = List[Tuple[str, Optional[float]]]
@@ -45,6 +46,11 @@ def moved(kept: Dict[str, Any], what: str, seen: Dict[str, Any]) -> Set[str]:
     """Return what is not as it was in the look before, what is new included; and remember it."""
     before, kept[what] = kept.get(what, {}), seen
     return {key for key in seen if before.get(key) != seen[key]}
+
+
+def stamp() -> str:
+    """Return the time, as the log and the sign of life have it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def missed(kept: Dict[str, Any], now: float) -> bool:

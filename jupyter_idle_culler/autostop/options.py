@@ -42,6 +42,7 @@ def read(argv: Optional[Sequence[str]]) -> argparse.Namespace:
     add("--metadata-path", default="/opt/ml/metadata/resource-metadata.json")
     add("--warning-minutes", type=float, default=5, help="how long a warning stands (5)")
     add("--dry-run", action="store_true", help="decide and say so; stop nothing")
+    add("--sign-of-life", action="store_true", help="keep a tag that says how this machine stands")
     add("--explain", action="store_true", help="print all that was seen")
     add("--skip-terminals", action="store_true", help="jobs and input in terminals do not count")
     add("--keep-terminals", action="store_true", help="Studio Classic: leave terminals alone")

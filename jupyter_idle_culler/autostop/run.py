@@ -93,7 +93,7 @@ def _classic(asked: argparse.Namespace, kept: Dict[str, Any]) -> str:
 
 def _say(asked: argparse.Namespace, line: str) -> None:
     """Write one line to the log, which stays below its size, or to the terminal."""
-    line = f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {' '.join(line.split())}"
+    line = f"{memory.stamp()} {' '.join(line.split())}"
     if asked.explain or not asked.log_file:
         print(line, flush=True)
     if asked.log_file:

@@ -150,6 +150,12 @@ def _add_parameters(parser: argparse.ArgumentParser, named: bool = False) -> Non
         default=None,
         help="studio-classic: idle terminals stay",
     )
+    script.add_argument(
+        "--sign-of-life",
+        action="store_true",
+        default=None,
+        help="all but studio-classic: a tag says whether it works, for scheduled stops",
+    )
     source = parser.add_argument_group("where the software comes from")
     source.add_argument(
         "--offline",

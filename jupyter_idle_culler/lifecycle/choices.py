@@ -24,6 +24,7 @@ class Choices:
     check_every: str | None = None
     keep_connected: bool | None = None
     keep_terminals: bool | None = None
+    sign_of_life: bool | None = None
     wheel: str | None = None
     sha256: str | None = None
     index_url: str | None = None
@@ -36,6 +37,7 @@ _FLAGS = {
     "CHECK_EVERY": "--check-every",
     "IGNORE_CONNECTIONS": "--keep-connected",
     "KEEP_TERMINALS": "--keep-terminals",
+    "SIGN_OF_LIFE": "--sign-of-life",
     "WHEEL": "--wheel",
     "WHEEL_SHA256": "--sha256",
     "INDEX_URL": "--index-url",
@@ -101,6 +103,8 @@ def _values(
         values["IGNORE_CONNECTIONS"] = "no" if choices.keep_connected else "yes"
     if choices.keep_terminals is not None:
         values["KEEP_TERMINALS"] = "yes" if choices.keep_terminals else "no"
+    if choices.sign_of_life is not None:
+        values["SIGN_OF_LIFE"] = "yes" if choices.sign_of_life else "no"
     if choices.wheel is not None and choices.index_url is not None:
         message = "--wheel and --index-url: the extension comes from one of them"
         raise WrongUse(message)

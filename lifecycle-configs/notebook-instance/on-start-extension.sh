@@ -20,6 +20,8 @@ INDEX_URL=''
 AUTOSTOP=''
 # Minutes without work and without a person after which all that is idle ends.
 TIMEOUT_IN_MINS='120'
+# yes: keep the tag idle-culler:sign-of-life, for scheduled stops; the role needs sagemaker:AddTags.
+SIGN_OF_LIFE='no'
 # End of parameters
 
 set -Eeuo pipefail
@@ -124,46 +126,35 @@ from_wheel() {
 autostop() {
   PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
   RUN="$PY $LIB/autostop.py"
-  if [ "$AUTOSTOP" ]; then
-    put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
-n = 0
-for c in sys.argv[1]: n = n * 93 + ord(c) - 33 - (c > "&")
-print(lzma.decompress(n.to_bytes(9999, "big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
-  else
-    from_wheel
-  fi
+  [ -z "$AUTOSTOP" ] || put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
+n=0
+for c in sys.argv[1]: n=n*93+ord(c)-33-(c>"&")
+print(lzma.decompress(n.to_bytes(9999,"big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
+  # Online only
+  [ "$AUTOSTOP" ] || from_wheel
+  # End of online only
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
   $RUN -h >/dev/null || die 'autostop fails'
 }
 
-# Have $RUN run again and again.
+# Have $RUN run again and again. A timer of systemd lasts until the next start; another one ends.
 schedule() {
   local n=${CRON_SCHEDULE%% *}
+  n=${n#*/}
+  # shellcheck disable=SC2086 # $RUN is words
   if [ -d /etc/cron.d ] && grep -qsxE 'crond?' /proc/[0-9]*/comm; then
     put /etc/cron.d/$NAME "MAILTO=\"\"
 $CRON_SCHEDULE root $RUN >/dev/null 2>$STATE/stderr"
     say 'set up: cron'
-  elif [ -d /run/systemd/system ] && timer "${n#*/}"; then
+  elif
+    systemctl stop $NAME.timer 2>/dev/null
+    systemd-run --unit $NAME --on-active 60 --on-unit-active "${n/\*/1}min" $RUN
+  then
     say 'set up: systemd timer'
   else
-    # shellcheck disable=SC2086 # $RUN is words
     setsid $RUN --every 60 </dev/null >/dev/null 2>$STATE/stderr &
     say 'set up: background'
   fi
-}
-
-# Make a systemd timer of $RUN, each $1 minutes.
-timer() {
-  put /etc/systemd/system/$NAME.service "[Service]
-Type=oneshot
-ExecStart=$RUN" &&
-    put /etc/systemd/system/$NAME.timer "[Timer]
-OnActiveSec=60
-OnUnitActiveSec=${1/\*/1}min
-[Install]
-WantedBy=timers.target" &&
-    systemctl daemon-reload &&
-    systemctl -q enable --now $NAME.timer
 }
 
 # Make the minutes of TIMEOUT_IN_MINS a number, and $IDLE_TIME the same in seconds.
@@ -221,8 +212,9 @@ pip_install() {
 # $DUE is there from before the first change to after the restart: what was interrupted is done anew.
 # It grows with each restart, and the second is the last.
 extension() {
-  local version=$VERSION config=$ENV/etc/jupyter/jupyter_jupyter_idle_culler_config.json text
-  text="{\"IdleCuller\": {\"timeout_minutes\": $TIMEOUT_IN_MINS}}"
+  local version=$VERSION config=$ENV/etc/jupyter/jupyter_jupyter_idle_culler_config.json text sign=
+  [ "$SIGN_OF_LIFE" != yes ] || sign=', "sign_of_life": true'
+  text="{\"IdleCuller\": {\"timeout_minutes\": $TIMEOUT_IN_MINS$sign}}"
   DUE=$ENV/etc/jupyter/.idle-culler-restart-due
   if [ "$WHEEL" ]; then
     version=${WHEEL##*/jupyter_idle_culler-}
@@ -275,6 +267,7 @@ work() {
   else
     say 'the extension could not be installed: autostop in its place'
   fi
+  [ "$SIGN_OF_LIFE" != yes ] || IDLE_TIME+=' --sign-of-life'
   autostop --environment notebook-instance --time "$IDLE_TIME" -c
   schedule
 }

@@ -123,14 +123,13 @@ from_wheel() {
 autostop() {
   PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
   RUN="$PY $LIB/autostop.py"
-  if [ "$AUTOSTOP" ]; then
-    put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
-n = 0
-for c in sys.argv[1]: n = n * 93 + ord(c) - 33 - (c > "&")
-print(lzma.decompress(n.to_bytes(9999, "big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
-  else
-    from_wheel
-  fi
+  [ -z "$AUTOSTOP" ] || put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
+n=0
+for c in sys.argv[1]: n=n*93+ord(c)-33-(c>"&")
+print(lzma.decompress(n.to_bytes(9999,"big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
+  # Online only
+  [ "$AUTOSTOP" ] || from_wheel
+  # End of online only
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
   $RUN -h >/dev/null || die 'autostop fails'
 }

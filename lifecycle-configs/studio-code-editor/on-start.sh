@@ -21,6 +21,8 @@ AUTOSTOP=''
 IDLE_TIME='3600'
 # Seconds between two looks.
 CHECK_EVERY='60'
+# yes: keep the tag idle-culler:sign-of-life, for scheduled stops; the role needs sagemaker:AddTags.
+SIGN_OF_LIFE='no'
 # End of parameters
 
 set -Eeuo pipefail
@@ -122,14 +124,13 @@ from_wheel() {
 autostop() {
   PY=$(python 'import sys; assert sys.version_info >= (3, 8)') || die 'no Python 3.8 or newer'
   RUN="$PY $LIB/autostop.py"
-  if [ "$AUTOSTOP" ]; then
-    put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
-n = 0
-for c in sys.argv[1]: n = n * 93 + ord(c) - 33 - (c > "&")
-print(lzma.decompress(n.to_bytes(9999, "big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
-  else
-    from_wheel
-  fi
+  [ -z "$AUTOSTOP" ] || put "$LIB/autostop.py" "$("$PY" -c 'import lzma, sys
+n=0
+for c in sys.argv[1]: n=n*93+ord(c)-33-(c>"&")
+print(lzma.decompress(n.to_bytes(9999,"big").lstrip(b"\0")).decode())' "$AUTOSTOP")"
+  # Online only
+  [ "$AUTOSTOP" ] || from_wheel
+  # End of online only
   RUN+=" $* --state-file $STATE/autostop.json --log-file $LOG"
   $RUN -h >/dev/null || die 'autostop fails'
 }
@@ -172,6 +173,7 @@ work() {
   trap 'say "failed at line $LINENO"' ERR
   # Python would take a json.py in the home for its own.
   cd /
+  [ "$SIGN_OF_LIFE" != yes ] || IDLE_TIME+=' --sign-of-life'
   autostop --environment studio-code-editor --time "$IDLE_TIME" -c
   if [[ ! $CHECK_EVERY =~ ^[1-9][0-9]{0,4}$ ]]; then
     say "CHECK_EVERY is $CHECK_EVERY, which is no number of seconds: 60 it is"

@@ -33,7 +33,9 @@ def machine() -> Iterator[Machine]:
 
 
 def expected_words(script: Script) -> list[str]:
-    """Return the options that autostop must be called with by default."""
+    """Return the first five words that autostop must be called with by default."""
+    if script.environment == "notebook-instance":
+        return ["--time", "3600", "-c", "--state-file", "/run/jupyter-idle-culler/autostop.json"]
     seconds = "7200" if "classic" in script.path else "3600"
     return ["--environment", script.environment, "--time", seconds, "-c"]
 
@@ -112,24 +114,23 @@ def test_cron_fires_what_a_user_of_a_space_set_up(machine: Machine) -> None:
 def test_without_cron_a_systemd_timer_runs_it(
     machine: Machine, script: Script, schedule: str, every: str
 ) -> None:
-    """The units are what systemd accepts; its tools are asked to read them and start the timer."""
-    machine.shell("mkdir -p /run/systemd/system")
-    machine.write(
-        "/usr/local/bin/systemctl", '#!/bin/sh\necho "$*" >>/var/tmp/systemctl\n', mode=0o755
-    )
+    """It is asked for a timer, in place of one of an earlier run, that lasts until the next start.
+
+    No systemd runs here: a stand-in notes what it is asked, and runs the command as systemd would.
+    """
+    asked = '#!/bin/sh\necho "${0##*/} $*" >>/var/tmp/systemd\n'
+    machine.write("/usr/local/bin/systemctl", asked + "exit 5\n", mode=0o755)
+    runs = 'while [ "${1#-}" != "$1" ]; do shift 2; done\nexec "$@"\n'
+    machine.write("/usr/local/bin/systemd-run", asked + runs, mode=0o755)
     ran = machine.attach(script, AUTOSTOP=packed(), CRON_SCHEDULE=schedule)
     assert ran.returncode == 0
     assert "set up: systemd timer" in ran.stdout, ran.stdout
-    asked = machine.read("/var/tmp/systemctl").splitlines()
-    assert asked == ["daemon-reload", "-q enable --now jupyter-idle-culler.timer"]
-    units = "/etc/systemd/system/jupyter-idle-culler"
-    assert f"OnUnitActiveSec={every}" in machine.read(f"{units}.timer")
-    verified = machine.run("systemd-analyze", "verify", f"{units}.timer", f"{units}.service")
-    assert "jupyter-idle-culler" not in verified.stdout, verified.stdout
-    (start,) = [
-        x for x in machine.read(f"{units}.service").splitlines() if x.startswith("ExecStart")
-    ]
-    machine.shell(start.partition("=")[2])
+    stop, start = machine.read("/var/tmp/systemd").splitlines()
+    assert stop == "systemctl stop jupyter-idle-culler.timer"
+    timer = f"systemd-run --unit jupyter-idle-culler --on-active 60 --on-unit-active {every} /usr/"
+    assert start.startswith(timer), start
+    for span in ("60", every):
+        assert machine.run("systemd-analyze", "timespan", span).returncode == 0
     assert machine.runs()[0]["words"][:5] == expected_words(script)
     assert machine.read(CRON_FILE) == ""
 
@@ -139,8 +140,7 @@ def test_without_cron_and_systemd_it_stays_in_the_background_once(
     machine: Machine, script: Script
 ) -> None:
     """A second run of the script starts no second one; cron's folder stays empty."""
-    machine.shell("rm -f /usr/bin/systemctl /usr/sbin/cron")
-    machine.shell("mkdir -p /run/systemd/system")  # and still no tool to ask
+    machine.shell("rm -f /usr/bin/systemctl /usr/bin/systemd-run /usr/sbin/cron")
     ran = machine.attach(script, AUTOSTOP=packed())
     assert ran.returncode == 0
     assert "set up: background" in ran.stdout, ran.stdout
@@ -439,3 +439,10 @@ def test_connections_count_only_where_that_is_asked_for(machine: Machine) -> Non
     """Without IGNORE_CONNECTIONS the option -c is not passed."""
     machine.attach(AUTOSTOPS[0], AUTOSTOP=packed(), IGNORE_CONNECTIONS="no")
     assert "-c" not in wait_until(machine.runs, "the loop")[0]["words"]
+
+
+@pytest.mark.parametrize("script", WITH_CRON[:2], ids=name_of)
+def test_a_sign_of_life_is_shown_where_that_is_asked_for(machine: Machine, script: Script) -> None:
+    """The parameter becomes an option of autostop; by default it is none."""
+    machine.attach(script, AUTOSTOP=packed(), SIGN_OF_LIFE="yes")
+    assert "--sign-of-life" in wait_until(machine.runs, "the loop")[0]["words"]

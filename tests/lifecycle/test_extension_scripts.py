@@ -48,6 +48,7 @@ def restarts(machine: Machine, script: Script) -> int:
     """Return how often the server was restarted, in the way of the environment."""
     if "instance" in script.path:
         asked = machine.read("/var/tmp/restarts-asked").splitlines()
+        asked = [line for line in asked if line != "stop jupyter-idle-culler.timer"]
         assert set(asked) <= {"--no-block restart jupyter-server.service"}
         return len(asked)
     return len(machine.restarts())
@@ -87,6 +88,10 @@ def test_from_an_index_it_is_installed_and_the_server_restarted_once(
     written = json.loads(machine.read(f"{script.jupyter}/{CONFIG}"))
     assert written == {"IdleCuller": {"timeout_minutes": 30}}
     assert restarts(machine, script) == 2
+    machine.attach(script, TIMEOUT_IN_MINS="30", SIGN_OF_LIFE="yes")
+    machine.settle(script)
+    written = json.loads(machine.read(f"{script.jupyter}/{CONFIG}"))
+    assert written == {"IdleCuller": {"timeout_minutes": 30, "sign_of_life": True}}
 
 
 @every_script
@@ -168,7 +173,7 @@ def test_where_something_is_too_old_autostop_takes_its_place(
             if missing == "server"
             else "jupyterlab 3.6.8 is older than 4.0"
         )
-    ran = machine.attach(script, TIMEOUT_IN_MINS="10")
+    ran = machine.attach(script, TIMEOUT_IN_MINS="10", SIGN_OF_LIFE="yes")
     assert ran.returncode == 0
     log = machine.settle(script)
     assert why in log, log
@@ -179,8 +184,9 @@ def test_where_something_is_too_old_autostop_takes_its_place(
         script.environment.removesuffix("-extension"),
         "--time",
         "600",
-        "-c",
+        "--sign-of-life",
     ]
+    assert "-c" in words
     assert restarts(machine, script) == 0
 
 

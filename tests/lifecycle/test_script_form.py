@@ -18,12 +18,14 @@ MOST_BYTES = 12_288
 
 EVERYWHERE = ("VERSION", "WHEEL", "WHEEL_SHA256", "INDEX_URL", "AUTOSTOP")
 OWN = {
-    "notebook-instance/on-start.sh": ("IDLE_TIME", "CRON_SCHEDULE", "IGNORE_CONNECTIONS"),
-    "notebook-instance/on-start-extension.sh": ("TIMEOUT_IN_MINS",),
-    "studio-jupyterlab/on-start.sh": ("TIMEOUT_IN_MINS",),
-    "studio-code-editor/on-start.sh": ("IDLE_TIME", "CHECK_EVERY"),
+    "notebook-instance/on-start.sh": (
+        "IDLE_TIME", "CRON_SCHEDULE", "IGNORE_CONNECTIONS", "SIGN_OF_LIFE",
+    ),
+    "notebook-instance/on-start-extension.sh": ("TIMEOUT_IN_MINS", "SIGN_OF_LIFE"),
+    "studio-jupyterlab/on-start.sh": ("TIMEOUT_IN_MINS", "SIGN_OF_LIFE"),
+    "studio-code-editor/on-start.sh": ("IDLE_TIME", "CHECK_EVERY", "SIGN_OF_LIFE"),
     "studio-classic/on-jupyter-server-start.sh": ("TIMEOUT_IN_MINS", "KEEP_TERMINALS"),
-}
+}  # fmt: skip
 every_script = pytest.mark.parametrize(
     "path", SCRIPTS, ids=lambda path: str(path.relative_to(LIFECYCLE))
 )

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ..aws.stand_in import SageMakerStandIn
+from jupyter_idle_culler.aws.sign_of_life import SIGN_TAG
+
+from ..aws.fleet_stand_in import FleetStandIn
 from .autostop_machine import IDLE, WARNING, AutostopMachine
 from .test_autostop import in_terminal, looks_until
 
@@ -17,15 +19,15 @@ pytestmark = pytest.mark.timeout(200)
 
 def test_an_idle_instance_is_warned_and_stopped_once(tmp_path: Path) -> None:
     """H1, T1: a terminal at its prompt shows the warning; then AWS is asked to stop, once."""
-    with SageMakerStandIn() as aws:
-        aws.add_notebook("My-Notebook")
+    with FleetStandIn() as aws:
+        mine = aws.add_notebook("My-Notebook")
         aws.add_notebook("neighbour")
         env = {**aws.env, "AWS_ENDPOINT_URL_SAGEMAKER": aws.url}
         # The oldest Python there is need have no boto3.
         with AutostopMachine(tmp_path, sys.executable, env=env) as machine:
             tab = in_terminal(machine, "echo at the $((40 + 2)) prompt", "42")
             began = time.monotonic()
-            verdicts = looks_until(machine, "AWS accepted the stop", 100, "-c")
+            verdicts = looks_until(machine, "AWS accepted the stop", 100, "-c", "--sign-of-life")
             assert time.monotonic() - began >= IDLE
             assert any(verdict.startswith("warns: ") for verdict in verdicts), verdicts
             tab.read_until("this machine stops in")
@@ -33,6 +35,8 @@ def test_an_idle_instance_is_warned_and_stopped_once(tmp_path: Path) -> None:
             assert "AWS accepted the stop; looked at again in" in verdict
         stops = [call for call in aws.calls if call.operation == "StopNotebookInstance"]
         assert [call.parameters for call in stops] == [{"NotebookInstanceName": "My-Notebook"}]
+        assert aws.tags.keys() == {mine}
+        assert aws.tags[mine][SIGN_TAG].endswith("Z working")  # it was idle for seconds only
 
 
 def test_work_that_begins_after_the_warning_takes_it_back(tmp_path: Path) -> None:
