@@ -159,7 +159,7 @@ def _lines(
         rest = "  ".join(str(change[key]) for key in columns if change.get(key))
         rows.append((named[report.dry_run], change["name"], rest))
     rows += [("failed", each["name"], each["error"]) for each in report.failed]
-    rows += [("next run", name, "time did not suffice") for name in report.remaining]
+    rows += [("next run", name, "time did not suffice") for name in report.left()]
     rows += [("left alone", each["name"], each["reason"]) for each in report.skipped]
     yield from table(rows[:_MOST_ROWS])
     if len(rows) > _MOST_ROWS:

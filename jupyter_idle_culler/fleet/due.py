@@ -6,7 +6,8 @@ is written before a start goes out, and put back where that does not. It counts 
 older than the window, whose beginning may have been edited since. An instance that carries the tag
 of this window but has not moved (``LastModifiedTime``) since before the window was never really
 started, by a run that was cut off: its start is still due. What has no mark, and is Stopped since
-some minutes after the beginning, was stopped before the first run of the window.
+some minutes after the beginning, was stopped before the first run of the window; unless a run saw
+that it could not be started yet (Updating, Stopping), and left ``… due`` in the tag.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ from .schedules import Moment, on_since
 from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_signal
 
 LAST_START_TAG = "idle-culler:last-start"
-START, STOP, REMEMBER, NOTHING = "start", "stop", "remember", "nothing"
-STARTS_FROM, STOPS_FROM = ("Stopped", "Failed"), ("InService",)
+START, STOP, REMEMBER, PUT_OFF, NOTHING = "start", "stop", "remember", "put off", "nothing"
+STARTS_FROM, STOPS_FROM, PASSING = ("Stopped", "Failed"), ("InService",), ("Updating", "Stopping")
 SOFT, HARD = "soft", "hard"
 STOP_TAKES = timedelta(minutes=5)
 """What was being stopped when a window began may be Stopped only so long after that."""
 _MARK = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+_STILL_DUE = " due"
 
 
 @dataclass(frozen=True)
@@ -56,17 +58,22 @@ class Rules:
 class Due:
     """What is due, and why. ``window_start``: of the window that is to be remembered.
 
-    ``held``: a stop would be due, but for work, a missing sign of life or a grace. ``since``: when
-    the stop fell due, or, of one that a grace holds back, when that began. ``hard``: the hard hour
-    has come.
+    ``since``: when that became so, where people are to hear of it once. ``hard``: the hard hour has
+    come.
     """
 
     what: str
     reason: str
     window_start: datetime | None = None
-    held: bool = False
     since: datetime | None = None
     hard: bool = False
+
+    @property
+    def remembered_as(self) -> str:
+        """What `LAST_START_TAG` is to say from now on; empty: what it says."""
+        if self.what not in (START, REMEMBER, PUT_OFF) or self.window_start is None:
+            return ""
+        return mark(self.window_start) + (_STILL_DUE if self.what == PUT_OFF else "")
 
 
 def mark(window_start: datetime) -> str:
@@ -74,12 +81,12 @@ def mark(window_start: datetime) -> str:
     return window_start.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def due_now(instance: Instance, rules: Rules) -> Due:
+def due_now(instance: Instance, rules: Rules, now: datetime) -> Due:
     """Say what a wish without a schedule means for an instance: at once, but softly."""
     allowed = STARTS_FROM if rules.action == START else STOPS_FROM
     if instance.status not in allowed:
         return Due(NOTHING, f"it is {instance.status}")
-    return Due(rules.action, "asked for")
+    return Due(rules.action, "asked for", since=now)
 
 
 def due(instance: Instance, moments: Sequence[Moment], rules: Rules, now: datetime) -> Due:
@@ -87,7 +94,7 @@ def due(instance: Instance, moments: Sequence[Moment], rules: Rules, now: dateti
     since = on_since(moments)
     if since is not None:
         found = _due_on(instance, since, now)
-        if found.what in (START, REMEMBER) and rules.action == STOP:
+        if found.remembered_as and rules.action == STOP:
             return Due(NOTHING, f"it is {instance.status}, and scheduled to be on")
         return found
     found = _due_off(instance, moments, rules, now)
@@ -100,21 +107,28 @@ def _due_on(instance: Instance, window_start: datetime, now: datetime) -> Due:
     status, in_window = instance.status, instance.modified >= window_start
     # A mark's form sorts as its time does; another form is none.
     marked = instance.tags.get(LAST_START_TAG, "")
-    remembered = bool(_MARK.fullmatch(marked)) and mark(window_start) <= marked <= mark(now)
+    put_off = marked.endswith(_STILL_DUE)
+    marked = marked.removesuffix(_STILL_DUE)
+    marked_here = bool(_MARK.fullmatch(marked)) and mark(window_start) <= marked <= mark(now)
+    remembered, put_off = marked_here and not put_off, marked_here and put_off
     on = status in ("InService", "Pending") or (status == "Stopping" and in_window)
     if on:
         what = NOTHING if remembered else REMEMBER
         return Due(what, f"it is {status}, as scheduled", window_start)
     if status not in STARTS_FROM:
-        return Due(NOTHING, f"it is {status}: it can be started from Stopped or Failed")
+        what = PUT_OFF if status in PASSING and not marked_here else NOTHING
+        text = f"it is {status}: it can be started from Stopped or Failed"
+        return Due(what, text, window_start)
     if remembered and in_window:
-        text = "it was on in this window and has been stopped since: it stays so"
         if status == "Failed":
             text = "it failed in this window: it is not started again in it"
-        return Due(NOTHING, text)
-    if status == "Stopped" and not remembered and instance.modified >= window_start + STOP_TAKES:
+            return Due(NOTHING, text, since=instance.modified)
+        return Due(NOTHING, "it was on in this window and has been stopped since: it stays so")
+    if status == "Stopped" and not marked_here and instance.modified >= window_start + STOP_TAKES:
         return Due(NOTHING, "it has been stopped in this window, before any run: it stays so")
-    return Due(START, f"scheduled to be on since {mark(window_start)}", window_start)
+    since = max(window_start, instance.modified) if put_off else window_start
+    text = f"scheduled to be on since {mark(window_start)}"
+    return Due(START, text, window_start, since)
 
 
 def _due_off(instance: Instance, moments: Sequence[Moment], rules: Rules, now: datetime) -> Due:
@@ -126,7 +140,7 @@ def _due_off(instance: Instance, moments: Sequence[Moment], rules: Rules, now: d
         since = instance.modified + rules.grace
         if now < since:
             text = f"somebody started it in the off-hours: it is left until {mark(since)}"
-            return Due(NOTHING, text, held=True, since=instance.modified)
+            return Due(NOTHING, text, since=instance.modified)
     hard = all(moment.hard for moment in moments if moment.off_since is not None)
     if ends and hard:
         return Due(STOP, "the hard hour of its schedule has come", since=since, hard=True)
@@ -139,6 +153,9 @@ def softened(found: Due, instance: Instance, rules: Rules, now: datetime) -> Due
     if found.what != STOP or found.hard or rules.stop_mode == HARD:
         return found
     signal = read_signal(instance.tags, now, rules.signal_max_age_minutes, rules.quiet_minutes)
-    if signal.verdict == IDLE:
-        return Due(STOP, f"{found.reason}; {signal.reason}")
-    return Due(NOTHING, signal.reason, held=True, since=found.since)
+    if signal.verdict != IDLE:
+        return Due(NOTHING, signal.reason, since=found.since)
+    # Only now that it has been idle for long enough.
+    allowed_at = now - signal.idle + timedelta(minutes=rules.quiet_minutes)
+    since = found.since and max(found.since, allowed_at)
+    return Due(STOP, f"{found.reason}; {signal.reason}", since=since)

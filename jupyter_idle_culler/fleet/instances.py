@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .clients import Clients
 from .deadline import Deadline
 from .due import (
     LAST_START_TAG,
-    REMEMBER,
+    NOTHING,
     START,
     STOP,
     Due,
@@ -20,16 +21,17 @@ from .due import (
     Rules,
     due,
     due_now,
-    mark,
     softened,
 )
-from .listing import Progress, matching, write_tag
+from .listing import Progress, matching, with_tags_of_now, write_tag
 from .report import Report
 from .schedules import Schedule
 from .selection import Selection, exempt
 
 SCHEDULE_TAG = "idle-culler:schedule"
 """Names the schedule of an instance, or several with blanks between them."""
+FRESH_SECONDS = 60.0
+"""What was read longer ago is read again before a start or stop: work may have begun since."""
 _OURS_ALREADY = {START: re.compile(r"\((Pending|InService)\)"), STOP: re.compile(r"\(Stopping\)")}
 """A call whose answer got lost is repeated by boto3, and then refused in these states."""
 
@@ -51,9 +53,10 @@ class Run:
     def __init__(self, clients: Clients, plan: Plan, now: datetime, deadline: Deadline) -> None:
         self._clients, self._plan, self._now, self._deadline = clients, plan, now, deadline
         self._moments = {name: each.moment(now) for name, each in plan.schedules.items()}
+        self._began = time.monotonic()
         self.report = Report(plan.dry_run)
-        self.held_since: list[datetime] = []
-        """Since when each stop that was not made is held back (by work, silence or a grace)."""
+        self.since: dict[str, datetime] = {}
+        """Since when what is said of an instance is so, by its name; only what is to be told."""
 
     def run(self, progress: Progress | None = None) -> Report:
         """Do what is due; what fails is noted, and the rest done."""
@@ -61,59 +64,75 @@ class Run:
         for batch in matching(self._clients, plan.selection, self.report.fail, progress):
             if self._deadline.near():
                 self.report.remaining += [each.name for each in batch]
-                self.report.details["complete"] = False
+                self.report.details |= {"complete": False, "not_listed_after": batch[-1].name}
                 break
             self.report.matched += len(batch)
             self._batch(batch)
         return self.report
 
     def _batch(self, batch: list[Instance]) -> None:
-        found = [(instance, self._due(instance)) for instance in batch]
+        found = [(instance, self._due(instance, self._now)) for instance in batch]
+        read_at = time.monotonic()
+        self.since |= {i.name: what.since for i, what in found if what.since is not None}
         unmarked = {} if self._plan.dry_run else self._remember(found)
+        latest: dict[str, Due] = {}
         not_sent: list[Instance] = []
-        for instance, what in found:
-            if what.what not in (START, STOP):
-                if instance.arn in unmarked:
-                    text = f"{LAST_START_TAG} cannot be written: {unmarked[instance.arn]}"
-                    self.report.fail(instance.name, text)
-                else:
-                    self.report.skip(instance.name, what.reason)
-            elif instance.arn in unmarked:
-                text = f"not started: {LAST_START_TAG} cannot be written: {unmarked[instance.arn]}"
-                self.report.fail(instance.name, text)
-            elif not self._act(instance, what) and what.what == START:
+        for index, (instance, what) in enumerate(found):
+            acts = what.what in (START, STOP)
+            if instance.arn in unmarked:
+                text = f"{LAST_START_TAG} cannot be written: {unmarked[instance.arn]}"
+                self.report.fail(instance.name, f"not started: {text}" if acts else text)
+                continue
+            if acts and not self._plan.dry_run and time.monotonic() - read_at > FRESH_SECONDS:
+                latest = self._look_again(found[index:])
+                read_at = time.monotonic()
+            still = latest.get(instance.arn, what)
+            sent = acts and still.what == what.what and self._act(instance, still)
+            if not acts or still.what != what.what:
+                self.report.skip(instance.name, still.reason)
+            if what.what == START and not sent:
                 not_sent.append(instance)
         if not self._plan.dry_run:
             self._forget(not_sent)
 
-    def _due(self, instance: Instance) -> Due:
+    def _look_again(self, found: list[tuple[Instance, Due]]) -> dict[str, Due]:
+        """Return what is due of the rest of a batch by what their tags say now, by ARN."""
+        acting = [instance for instance, what in found if what.what in (START, STOP)]
+        now = self._now + timedelta(seconds=time.monotonic() - self._began)
+        try:
+            fresh = with_tags_of_now(self._clients, acting)
+        except Exception as error:  # boto3's, ours: in doubt nothing is done
+            self.report.fail(f"the tags of {len(acting)} instances, before acting", error)
+            return {each.arn: Due(NOTHING, "its tags could not be read again") for each in acting}
+        return {each.arn: self._due(each, now) for each in fresh}
+
+    def _due(self, instance: Instance, now: datetime) -> Due:
         plan = self._plan
         if exempt(instance.tags):
-            return Due("nothing", "its tags exempt it")
+            return Due(NOTHING, "its tags exempt it")
         if not plan.schedules:
-            found = due_now(instance, plan.rules)
+            found = due_now(instance, plan.rules, now)
         else:
             names = instance.tags.get(SCHEDULE_TAG, plan.default_schedule).split()
             missing = [name for name in names if name not in self._moments]
             if missing or not names:
                 why = f"its tag names {missing[0]}, which is no schedule" if missing else ""
-                return Due("nothing", why or f"no tag {SCHEDULE_TAG}, and no default schedule")
+                why = why or f"no tag {SCHEDULE_TAG}, and no default schedule"
+                begun = [w.start for each in self._moments.values() for w in each.begun]
+                return Due(NOTHING, why, since=max(begun, default=None))  # told with each window
             moments = [self._moments[name] for name in names]
-            found = due(instance, moments, plan.rules, self._now)
-        found = softened(found, instance, plan.rules, self._now)
-        if found.held:
-            self.held_since.append(found.since or self._now)
-        return found
+            found = due(instance, moments, plan.rules, now)
+        return softened(found, instance, plan.rules, now)
 
     def _remember(self, found: list[tuple[Instance, Due]]) -> dict[str, str]:
         """Write which window it is on those that are on, or will be; return those that refuse."""
-        windows: dict[str, list[str]] = {}
+        marks: dict[str, list[str]] = {}
         for instance, what in found:
-            if what.what in (START, REMEMBER) and what.window_start is not None:
-                windows.setdefault(mark(what.window_start), []).append(instance.arn)
+            if what.remembered_as:
+                marks.setdefault(what.remembered_as, []).append(instance.arn)
         refused: dict[str, str] = {}
-        for window, arns in windows.items():
-            refused |= write_tag(self._clients, arns, LAST_START_TAG, window)
+        for value, arns in marks.items():
+            refused |= write_tag(self._clients, arns, LAST_START_TAG, value)
         return refused
 
     def _forget(self, not_sent: list[Instance]) -> None:

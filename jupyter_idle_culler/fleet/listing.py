@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from .clients import BadAnswer, Clients, items
@@ -40,6 +41,15 @@ def matching(
             continue
         found = [_instance(each, tags) for each in batch]
         yield [each for each in found if selection.matches(each.name, each.tags)]
+
+
+def with_tags_of_now(clients: Clients, instances: list[Instance]) -> list[Instance]:
+    """Return at most a hundred instances with what their tags say now. Raises: as `read_tags`."""
+    tags = read_tags(clients, [each.arn for each in instances])
+    return [
+        replace(each, tags=of_this_life(tags.get(each.arn.lower(), {}), each.modified))
+        for each in instances
+    ]
 
 
 def _listed(

@@ -26,7 +26,8 @@ class Report:
     """What a run did; under ``dry_run``, what it would have done.
 
     ``matched``: how many things the selection matched. ``remaining``: what time did not suffice
-    for; the next run does it. ``details`` are further members of the JSON.
+    for; the next run does it. ``details`` are further members of the JSON (``not_listed_after``:
+    the name up to which it was listed).
     """
 
     dry_run: bool
@@ -48,6 +49,11 @@ class Report:
     def fail(self, name: str, error: object) -> None:
         """Note something that could not be done, and why."""
         self.failed.append({"name": name, "error": str(error)})
+
+    def left(self) -> list[str]:
+        """Return what remains, in words: also that it was not listed to its end."""
+        after = self.details.get("not_listed_after")
+        return [*self.remaining, *([f"and what comes after {after} in the list"] if after else [])]
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as JSON has it."""

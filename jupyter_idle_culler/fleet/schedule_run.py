@@ -65,15 +65,33 @@ def run(
     clients = clients or Clients(region or None)
     going = Run(clients, plan, now, deadline)
     report = going.run(progress)
-    news = report.changed or report.failed or report.remaining
+    anything = report.matched or report.failed
     # Who calls it by hand wants an answer; what is called each quarter of an hour tells news.
-    newly_held = any(now - since < every for since in going.held_since)
-    if topic and (news or newly_held or (report.matched and not every)):
+    if topic and (_news(report, going.since, now, every) if every else anything):
         try:
             publish(clients.sns, topic, subject(report), paragraphs(report), subject(report))
         except Exception as error:  # boto3's: what was done is done, and must be reported
             report.fail("the topic", error)
     return report
+
+
+def _news(report: Report, since: Mapping[str, datetime], now: datetime, every: timedelta) -> bool:
+    """Tell whether a run, ``every`` so often, has something that no earlier one has told.
+
+    What is so since a known time is news for so long; what fails again and again, once an hour.
+    """
+
+    def new(names: list[dict[str, Any]]) -> bool:
+        return any(now - since.get(each["name"], now) < every for each in names)
+
+    hourly = timedelta(minutes=now.minute, seconds=now.second) < every
+    return bool(
+        report.remaining
+        or (report.changed and not report.dry_run)
+        or (report.failed and hourly)
+        or new([*report.changed, *report.failed])
+        or new([each for each in report.skipped if each["name"] in since])
+    )
 
 
 def subject(report: Report) -> str:
@@ -96,7 +114,7 @@ def paragraphs(report: Report) -> list[str]:
         "Started": [_changed(c) for c in report.changed if c["action"] == START],
         "Stopped": [_changed(c) for c in report.changed if c["action"] == STOP],
         "Failed": [f"{each['name']}: {each['error']}" for each in report.failed],
-        "Left to the next run, for lack of time": report.remaining,
+        "Left to the next run, for lack of time": report.left(),
         "Left alone": [f"{each['name']}: {each['reason']}" for each in report.skipped],
     }
     return ([DRY] if report.dry_run else []) + groups(rows)

@@ -25,10 +25,11 @@ WORKING, IDLE, SILENT = "working", "idle", "unknown"
 
 @dataclass(frozen=True)
 class Signal:
-    """What is known: ``working``, ``idle`` or ``unknown``, with a text for the report."""
+    """What is known: ``working``, ``idle`` (so long) or ``unknown``, with a text for people."""
 
     verdict: str
     reason: str
+    idle: timedelta = timedelta()
 
 
 def read_signal(
@@ -59,7 +60,7 @@ def read_signal(
     idle = timedelta(minutes=int(found[3] or 0)) + max(age, timedelta())
     if idle < timedelta(minutes=quiet_minutes):
         return Signal(WORKING, f"it has been idle for less than {quiet_minutes:g} minutes")
-    return Signal(IDLE, f"idle for {int(idle.total_seconds() // 60)} minutes")
+    return Signal(IDLE, f"idle for {int(idle.total_seconds() // 60)} minutes", idle)
 
 
 def of_this_life(tags: Mapping[str, str], begun: datetime) -> Mapping[str, str]:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from jupyter_idle_culler.fleet import handlers
+from jupyter_idle_culler.fleet import handlers, instances
 from jupyter_idle_culler.fleet.deadline import Deadline
 from jupyter_idle_culler.fleet.due import LAST_START_TAG
 from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.report import FleetFailed
+from jupyter_idle_culler.fleet.selection import OPT_OUT_TAG
+from jupyter_idle_culler.fleet.signals import SIGN_TAG
 
 from ..aws.faulty_proxy import STOP, FaultyProxy
-from .endpoint_world import topic_with_queue
-from .instance_world import OFFICE, Office, done
+from .instance_world import OFFICE, Office, done, why
 
 ASKED = {"action": "reconcile", "name_contains": "dev-", "schedules": {"office": OFFICE}}
 ALWAYS = {"time_zone": "UTC", "days": "mon-sun", "start": "00:00", "stop": "24:00"}
@@ -196,6 +196,56 @@ def test_a_list_that_is_too_long_for_the_time_ends_early(office: Office) -> None
     report = office.at("09:00").run(deadline=Deadline(lambda: 10.0))
     assert (report.changed, len(report.remaining)) == ([], 100)
     assert report.details["complete"] is False
+    assert report.left()[-1] == "and what comes after dev-099 in the list"
+
+
+@pytest.mark.parametrize("turned", ["works", "is-exempt", "is-unreadable"])
+def test_what_took_long_is_looked_at_again_before_each_act(
+    office: Office, monkeypatch: pytest.MonkeyPatch, turned: str
+) -> None:
+    """Work that begins, and an exemption that is made, while a run goes on is respected."""
+    monkeypatch.setattr(instances, "FRESH_SECONDS", 0.0)
+    arns = [office.add(f"dev-{number}") for number in range(3)]
+    office.at("22:00")
+    for number in range(3):
+        office.sign(f"dev-{number}", "idle 30")
+    stop = office.sagemaker._StopNotebookInstance
+
+    def meanwhile(parameters: Any) -> Any:
+        """After the first stop went out, something happens on the others."""
+        for arn in arns[1:]:
+            if turned == "works":
+                office.sagemaker.tags[arn][SIGN_TAG] = f"{office.now:%Y-%m-%dT%H:%M:%SZ} working"
+            elif turned == "is-exempt":
+                office.sagemaker.tags[arn][OPT_OUT_TAG] = "yes"
+        if turned == "is-unreadable":
+            office.sagemaker.refuses.add("tags")
+        return stop(parameters)
+
+    monkeypatch.setattr(office.sagemaker, "_StopNotebookInstance", meanwhile)
+    report = office.run()
+    assert done(report) == {"dev-0": "stop"}
+    assert why(report).keys() == {"dev-1", "dev-2"}
+    assert bool(report.failed) == (turned == "is-unreadable")
+
+
+def test_a_start_that_is_not_wanted_any_more_leaves_no_mark(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its exemption came between the mark and the call."""
+    monkeypatch.setattr(instances, "FRESH_SECONDS", 0.0)
+    office.add("dev-0", "Stopped")
+    later = office.add("dev-1", "Stopped", tags={LAST_START_TAG: "2026-02-27T07:00:00Z"})
+    start = office.sagemaker._StartNotebookInstance
+
+    def meanwhile(parameters: Any) -> Any:
+        office.sagemaker.tags[later][OPT_OUT_TAG] = "yes"
+        return start(parameters)
+
+    monkeypatch.setattr(office.sagemaker, "_StartNotebookInstance", meanwhile)
+    report = office.at("09:00").run()
+    assert (done(report), why(report)) == ({"dev-0": "start"}, {"dev-1": "its tags exempt it"})
+    assert office.sagemaker.tags[later][LAST_START_TAG] == "2026-02-27T07:00:00Z"
 
 
 def test_what_has_no_readable_tags_is_left_alone(office: Office) -> None:
@@ -260,77 +310,3 @@ def test_no_credentials_is_a_failure_that_says_so(
     monkeypatch.setenv("HOME", os.devnull)
     with pytest.raises(FleetFailed, match="Unable to locate credentials"):
         handlers.schedule_handler(ASKED)
-
-
-@pytest.fixture
-def topic(moto_server: str, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Any]:
-    """Give a topic, and what takes the messages that came."""
-    for name in ("SNS", "SQS"):
-        monkeypatch.setenv(f"AWS_ENDPOINT_URL_{name}", moto_server)
-    return topic_with_queue()
-
-
-def test_the_topic_is_told_what_was_done_and_what_was_left_and_why(
-    office: Office, topic: tuple[str, Callable[[], list[str]]]
-) -> None:
-    """One message, in words; a run that finds nothing to do says nothing."""
-    arn, received = topic
-    office.add("dev-1", "Stopped")
-    office.add("dev-2", "Updating")
-    office.at("09:00").run(topic_arn=arn, every_minutes=15)
-    (message,) = received()
-    assert message == (
-        "Started:\n  dev-1 (ml.t3.medium): scheduled to be on since 2026-03-02T07:00:00Z\n\n"
-        "Left alone:\n  dev-2: it is Updating: it can be started from Stopped or Failed"
-    )
-    office.at("09:15").run(topic_arn=arn, every_minutes=15)
-    assert received() == []
-    office.run(topic_arn=arn)
-    (message,) = received()
-    assert message.startswith("Left alone:\n  dev-1: it is InService, as scheduled")
-    office.run(topic_arn=arn, name_contains="nothing-has-this")
-    assert received() == []
-
-
-def test_a_stop_that_is_held_back_is_told_once_an_evening(
-    office: Office, topic: tuple[str, Callable[[], list[str]]]
-) -> None:
-    """Runs come every quarter of an hour: only the first after the end of a window tells."""
-    arn, received = topic
-    office.add("dev-1")
-    for clock, told in (("21:00", 1), ("21:15", 0), ("23:45", 0)):
-        office.at(clock).sign("dev-1", "working")
-        office.run(topic_arn=arn, every_minutes=15)
-        messages = received()
-        assert len(messages) == told
-        assert all("dev-1: its culler signals work" in text for text in messages)
-    office.run(topic_arn=arn)
-    assert len(received()) == 1
-
-
-def test_a_grace_that_begins_and_one_that_ends_amid_work_are_told_once(
-    office: Office, topic: tuple[str, Callable[[], list[str]]]
-) -> None:
-    """Somebody starts it in the off-hours, and works on beyond the grace: two pieces of news."""
-    arn, received = topic
-    office.add("dev-1", since="22:05")
-    grace, work = "somebody started it in the off-hours", "its culler signals work"
-    for day, clock, told in (
-        (0, "22:15", grace), (0, "22:30", ""), (0, "23:45", ""),
-        (1, "00:15", work), (1, "00:30", ""),
-    ):  # fmt: skip
-        office.at(clock, day).sign("dev-1", "working")
-        office.run(topic_arn=arn, every_minutes=15)
-        messages = received()
-        assert len(messages) == bool(told), (clock, messages)
-        assert all(f"dev-1: {told}" in text for text in messages)
-
-
-def test_a_topic_that_cannot_be_told_is_a_failure_after_all_is_done(
-    office: Office, topic: tuple[str, Any]
-) -> None:
-    """The start went out."""
-    office.add("dev-1", "Stopped")
-    report = office.at("09:00").run(topic_arn=topic[0] + "-of-another")
-    assert done(report) == {"dev-1": "start"}
-    assert [each["name"] for each in report.failed] == ["the topic"]

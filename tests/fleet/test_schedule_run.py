@@ -111,6 +111,23 @@ def test_who_stops_it_before_the_first_run_of_a_window_has_it_stopped(
     assert "dev-person" in done(office.at("07:00", day=1).run())
 
 
+@pytest.mark.parametrize("state", ["Updating", "Stopping"])
+def test_what_could_not_be_started_at_seven_is_started_as_soon_as_it_can_be(
+    office: Office, state: str
+) -> None:
+    """Somebody changed its volume then, or its stop took long: nobody stopped it in this window."""
+    office.sagemaker.linger_seconds = 3600
+    office.add("dev-1", state, since="06:58")
+    assert done(office.at("07:00").run()) == {}
+    assert done(office.at("07:15").run()) == {}
+    thing = office.sagemaker._notebooks["dev-1"]
+    thing.status, thing.modified = "Stopped", office.at("07:26").now
+    assert done(office.at("07:30").run()) == {"dev-1": "start"}
+    office.sagemaker.settle()
+    thing.status, thing.modified = "Stopped", office.at("10:00").now
+    assert done(office.at("10:15").run()) == {}
+
+
 @pytest.mark.parametrize(("clock", "day"), [("07:00", 0), ("11:07", 0), ("20:59", 0)])
 def test_a_start_that_nobody_made_at_seven_is_made_later(
     office: Office, clock: str, day: int
