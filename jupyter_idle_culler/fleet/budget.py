@@ -126,7 +126,7 @@ def run(
     if settings.topic_arn:
         told = subject(report, acting), paragraphs(report, acting), subject(report, acting)
         try:
-            publish(clients.sns, settings.topic_arn, *told)
+            publish(clients.sns_of(settings.topic_arn), settings.topic_arn, *told)
         except Exception as error:  # boto3's: what was done is done, and must be reported
             report.fail("the topic", error)
     return report

@@ -48,10 +48,9 @@ class Clients:
         """CloudWatch, for metrics."""
         return self._client("cloudwatch")
 
-    @cached_property
-    def sns(self) -> Any:
-        """SNS, for what is told."""
-        return self._client("sns")
+    def sns_of(self, topic_arn: str) -> Any:
+        """Return SNS in the region of a topic, which need not be that of what is looked at."""
+        return self._client("sns", topic_arn.split(":")[3])
 
     @cached_property
     def tagging(self) -> Any:
@@ -68,7 +67,7 @@ class Clients:
         """S3, for what is saved."""
         return self._client("s3")
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, region: str | None = None) -> Any:
         from botocore.config import Config
 
         config = Config(
@@ -76,7 +75,7 @@ class Clients:
             read_timeout=READ_SECONDS,
             retries={"mode": "standard", "total_max_attempts": TRIES},
         )
-        return self.session.client(service, region_name=self._region, config=config)
+        return self.session.client(service, region_name=region or self._region, config=config)
 
 
 def pages(

@@ -16,6 +16,8 @@ from .deadline import Deadline
 from .report import Report
 
 _MOST_LOGGED = 200_000
+_LOGGED_FIRST = ("dry_run", "matched", "failed", "remaining", "changed")
+"""What was left alone is long in a large fleet, and matters least."""
 _LOG = logging.getLogger(__name__)
 
 
@@ -62,6 +64,7 @@ def _answered(run: Callable[[], Report]) -> dict[str, Any]:
 
 def _beginning(answer: dict[str, Any]) -> str:
     """Return as much of it as a line of the log takes; the whole may be longer than memory is."""
+    answer = {**{key: answer[key] for key in _LOGGED_FIRST}, **answer}
     text = ""
     for part in json.JSONEncoder().iterencode(answer):
         text += part

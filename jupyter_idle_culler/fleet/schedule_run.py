@@ -69,7 +69,8 @@ def run(
     # Who calls it by hand wants an answer; what is called each quarter of an hour tells news.
     if topic and (_news(report, going.since, now, every) if every else anything):
         try:
-            publish(clients.sns, topic, subject(report), paragraphs(report), subject(report))
+            told = subject(report), paragraphs(report), subject(report)
+            publish(clients.sns_of(topic), topic, *told)
         except Exception as error:  # boto3's: what was done is done, and must be reported
             report.fail("the topic", error)
     return report

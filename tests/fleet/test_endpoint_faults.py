@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from jupyter_idle_culler.fleet.endpoints.restoring import restore
@@ -70,7 +71,7 @@ def test_throttling_at_every_call_changes_nothing_but_the_time(
         Bucket="saved", CreateBucketConfiguration={"LocationConstraint": REGION}
     )
     account.clients.autoscaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=3)
-    topic = account.clients.sns.create_topic(Name="idle")["TopicArn"]
+    topic = boto3.client("sns").create_topic(Name="idle")["TopicArn"]
     account.sagemaker.add_endpoint("e", [variant(kind="host")], tags={"team": "a"})
     account.sagemaker.add_component("c", "e")
     account.host("e", [*WHOLE, *LATER])

@@ -154,9 +154,9 @@ class _Regional(Clients):
 
     urls: dict[str, str] = {}  # noqa: RUF012 - set once by a test
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, region: str | None = None) -> Any:
         if service not in ("sagemaker", "resourcegroupstaggingapi"):
-            return super()._client(service)
+            return super()._client(service, region)
         url = self.urls[self.region]
         return self.session.client(service, region_name=self.region, endpoint_url=url)
 

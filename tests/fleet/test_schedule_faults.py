@@ -248,6 +248,23 @@ def test_a_start_that_is_not_wanted_any_more_leaves_no_mark(
     assert office.sagemaker.tags[later][LAST_START_TAG] == "2026-02-27T07:00:00Z"
 
 
+def test_the_log_of_a_large_fleet_tells_what_failed_before_it_is_full(
+    office: Office, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was left alone comes last: it may be cut off."""
+    monkeypatch.setattr(handlers, "_MOST_LOGGED", 400)
+    for number in range(50):
+        office.add(f"dev-{number}", "Updating")
+    office.add("dev-refused", "Stopped")
+    office.sagemaker.refuses.add("dev-refused")
+    always = {**OFFICE, "days": "mon-sun", "start": "00:00", "stop": "24:00"}
+    event = {"action": "start", "name_contains": "dev-", "schedules": {"always": always}}
+    with pytest.raises(FleetFailed):
+        handlers.schedule_handler({**event, "dry_run": False})
+    assert '"failed": [{"name": "dev-refused"' in caplog.text
+    assert '"name": "dev-49"' not in caplog.text
+
+
 def test_what_has_no_readable_tags_is_left_alone(office: Office) -> None:
     """It may be exempt: it is reported as failed, and nothing is done to it."""
     office.add("dev-1", "Stopped")

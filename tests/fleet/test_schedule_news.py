@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from jupyter_idle_culler.fleet.instances import SCHEDULE_TAG
@@ -107,6 +108,17 @@ def test_a_grace_that_begins_and_one_that_ends_amid_work_are_told_once(
         messages = received()
         assert len(messages) == bool(told), (clock, messages)
         assert all(f"dev-1: {told}" in text for text in messages)
+
+
+def test_a_topic_of_another_region_is_told_there(
+    office: Office, monkeypatch: pytest.MonkeyPatch, moto_server: str
+) -> None:
+    """One topic hears of several regions: SNS knows it in its own only."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL_SNS", moto_server)
+    elsewhere = boto3.client("sns", region_name="us-west-2").create_topic(Name="all")["TopicArn"]
+    office.add("dev-1", "Stopped")
+    report = office.at("09:00").run(topic_arn=elsewhere)
+    assert (done(report), report.failed) == ({"dev-1": "start"}, [])
 
 
 def test_a_topic_that_cannot_be_told_is_a_failure_after_all_is_done(

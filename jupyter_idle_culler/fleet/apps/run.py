@@ -52,7 +52,7 @@ def run(
     if settings.topic_arn and message.worth_telling(report):
         told = message.subject(report), message.paragraphs(report), message.subject(report)
         try:
-            publish(clients.sns, settings.topic_arn, *told)
+            publish(clients.sns_of(settings.topic_arn), settings.topic_arn, *told)
         except Exception as error:  # boto3's: what was done is done, and must be reported
             report.fail("the topic", error)
     return report

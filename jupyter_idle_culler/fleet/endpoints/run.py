@@ -71,7 +71,7 @@ def _tell(
     """Publish; where that fails, take the new marks back: no grace runs of which nobody knows."""
     told = message.subject(report), message.paragraphs(report), message.short(report)
     try:
-        publish(clients.sns, settings.topic_arn, *told)
+        publish(clients.sns_of(settings.topic_arn), settings.topic_arn, *told)
     except Exception as error:  # told in the report, which fails then
         report.fail(settings.topic_arn, error)
         taken_back: set[str] = set()
