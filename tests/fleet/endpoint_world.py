@@ -23,7 +23,7 @@ HOSTS, OWN = "/aws/sagemaker/Endpoints", "AWS/SageMaker"
 COMPONENTS = "/aws/sagemaker/InferenceComponents"
 SERVICES = ("CLOUDWATCH", "SNS", "SQS", "APPLICATION_AUTO_SCALING", "S3")
 WHOLE = range(200)
-LATER = [-hours for hours in range(100)]
+LATER = [-hours for hours in range(150)]
 """Hours that are still to come, for runs at a later time."""
 TARGET = {
     "ServiceNamespace": NAMESPACE,

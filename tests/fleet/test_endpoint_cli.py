@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_idle_culler.fleet.endpoints.marks import MARK_TAG, set_mark
+from jupyter_idle_culler.fleet.endpoints.marks import MARK_TAG, Mark, set_mark
 
 from ..aws.cloudwatch import quiet_hosts
 from ..aws.endpoints import arn_of, variant
@@ -88,7 +88,7 @@ def test_delete_saves_and_restore_brings_it_back(account: World, run: Run, tmp_p
     account.sagemaker.add_endpoint("chat", tags={"team": "a"})
     account.host("chat")
     arn = arn_of("endpoint", "chat")
-    set_mark(account.clients.sagemaker, arn, account.now - timedelta(hours=80))
+    set_mark(account.clients.sagemaker, Mark(arn, account.now - timedelta(hours=80)))
     asked = ("endpoints", "delete", "--name-contains", "chat", "--save-to", str(tmp_path))
     code, out, _ = run(*asked)
     assert (code, account.deleted()) == (0, [])
@@ -113,7 +113,7 @@ def test_it_is_restored_in_the_region_that_it_was_in(
     account.sagemaker.add_endpoint("chat")
     account.host("chat")
     at = account.now - timedelta(hours=80)
-    set_mark(account.clients.sagemaker, arn_of("endpoint", "chat"), at)
+    set_mark(account.clients.sagemaker, Mark(arn_of("endpoint", "chat"), at))
     run("endpoints", "delete", "--all", "--save-to", str(tmp_path), "--no-topic", "--apply")
     (saved,) = tmp_path.rglob("*.json")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")

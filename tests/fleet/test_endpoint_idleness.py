@@ -322,7 +322,7 @@ def test_the_last_look_asks_whether_metrics_still_come(account: World) -> None:
     endpoint = described(sagemaker, account.clients.region, "e", {}, [])
     account.host("e", [quarter / 4 for quarter in range(4, 1400)])
     assert look(account.clients, endpoint, window, window.since).verdict is Verdict.UNKNOWN
-    account.host("e", [0.25])
+    account.host("e", [0, 0.25])
     assert look(account.clients, endpoint, window, window.since).verdict is Verdict.IDLE
 
 

@@ -1,14 +1,29 @@
-"""The mark of an idle endpoint: a tag with the date, from which its grace runs."""
+"""The mark of an idle endpoint: a tag with the date, from which its grace runs.
+
+It counts once people were told of it. Until then it says ``… not told``, which is no date: a run
+that ends between the two leaves an endpoint that the next one marks anew.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
 MARK_TAG = "idle-culler:idle-marked"
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 _UNTIL = " until "
+_NOT_TOLD = " not told"
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A mark that is to be set. ``until``: when people are told that the endpoint goes."""
+
+    arn: str
+    at: datetime
+    until: datetime | None = None
 
 
 def mark_of(tags: Mapping[str, str]) -> datetime | None:
@@ -41,11 +56,12 @@ def stands(mark: datetime | None, born: datetime, now: datetime) -> bool:
     return mark is not None and born <= mark <= now
 
 
-def set_mark(sagemaker: Any, arn: str, now: datetime, until: datetime | None = None) -> None:
-    """Mark an endpoint. ``until``: when people are told that it goes. Raises: botocore's errors."""
-    dates = [now] if until is None else [now, until]
+def set_mark(sagemaker: Any, mark: Mark, *, told: bool = True) -> None:
+    """Mark an endpoint; people were ``told``, or are to be. Raises: botocore's errors."""
+    dates = [mark.at] if mark.until is None else [mark.at, mark.until]
     value = _UNTIL.join(date.astimezone(timezone.utc).strftime(_FORM) for date in dates)
-    sagemaker.add_tags(ResourceArn=arn, Tags=[{"Key": MARK_TAG, "Value": value}])
+    tag = {"Key": MARK_TAG, "Value": value if told else value + _NOT_TOLD}
+    sagemaker.add_tags(ResourceArn=mark.arn, Tags=[tag])
 
 
 def remove_mark(sagemaker: Any, arn: str) -> None:

@@ -69,6 +69,8 @@ def lines(found: Json) -> Iterable[str]:
     if found["hourly_price"] is not None:
         yield f"  {found['hourly_price']:.2f} an hour"
     yield f"  {found['reason']}"
+    if found.get("may_be_deleted_after"):
+        yield f"  marked; may be deleted after {found['may_be_deleted_after']}"
     yield f"  {found['console']}"
 
 

@@ -12,7 +12,7 @@ from ..report import Report
 from ..selection import exempt
 from .findings import finding, part_finding
 from .idleness import before_asking, confirmed, judged, of_config, proofs
-from .marks import MARK_TAG, mark_of, promised, remove_mark, set_mark, stands
+from .marks import MARK_TAG, Mark, mark_of, promised, remove_mark, set_mark, stands
 from .metrics import Query, answered, queries_of
 from .model import Endpoint, Judgement, Kind, Part, Verdict
 from .order import turned
@@ -32,6 +32,7 @@ from .settings import DELETE, MARK, REPORT, SCALE_TO_ZERO, Settings
 from .window import Window
 
 Progress = Callable[[str], None]
+_DATE = "%Y-%m-%d %H:%M UTC"
 LISTS = {Verdict.IDLE: "idle", Verdict.FREE: "idle_costs_nothing", Verdict.UNKNOWN: "unknown"}
 """The lists of a report, by what is in them."""
 
@@ -46,8 +47,9 @@ class _Look(NamedTuple):
 
 
 class Region:
-    """One region of a run; `run` fills the report. ``marked`` then has what was marked: its name
-    in the report, and its ARN. ``clock`` is what the last look before a removal goes by.
+    """One region of a run; `run` fills the report. ``marked`` then has the marks that were set,
+    with the names in the report; they count once they were told. ``clock`` is what the last look
+    before a removal goes by.
     """
 
     def __init__(
@@ -67,7 +69,7 @@ class Region:
         self._several = len(settings.regions) > 1
         self._clock = clock
         self._found: list[Listed] = []
-        self.marked: list[tuple[str, str]] = []
+        self.marked: list[tuple[str, Mark]] = []
 
     def run(self) -> None:
         """Go over the endpoints. Raises: botocore's errors where they cannot even be listed."""
@@ -169,10 +171,16 @@ class Region:
         early = before_asking(told.status, told.created, self._window)
         if early is not None:
             self._report.skip(name, f"{early.verdict.value}: {early.reason}")
-            return None
+            if early.verdict is not Verdict.UNKNOWN:
+                return None
         components = None if self._components is None else self._components.get(told.name, [])
         try:
-            return described(self._clients.sagemaker, self._region, told.name, tags, components)
+            found = described(self._clients.sagemaker, self._region, told.name, tags, components)
+            if early is None:
+                return found
+            # It never came into service, or did not get back: it may cost, and nobody uses it.
+            self._list(found, early, self._config(found)[0])
+            return None
         except Exception as error:  # one of many
             if is_missing(error):
                 self._report.skip(name, "it was deleted meanwhile")
@@ -189,7 +197,7 @@ class Region:
             types, made = self._config(endpoint)
             judgement = of_config(judgement, made, window)
             born = max(born, made)
-        self._list(endpoint, judgement, types)
+        told = self._list(endpoint, judgement, types)
         mark = mark_of(endpoint.tags)
         if judgement.verdict is Verdict.BUSY:
             self._busy(endpoint, judgement)
@@ -205,7 +213,7 @@ class Region:
         elif mark is None or not stands(mark, born, window.now):
             self._mark(endpoint)
         else:
-            self._marked(endpoint, mark, during)
+            self._marked(endpoint, mark, during, told)
 
     def _busy(self, endpoint: Endpoint, judgement: Judgement) -> None:
         name = self._called(endpoint.name)
@@ -221,14 +229,20 @@ class Region:
         until = None
         if self._settings.action == DELETE:
             until = grace_ends(now, self._settings.grace)
-            more["may_be_deleted_after"] = until.strftime("%Y-%m-%d %H:%M UTC")
+            more["may_be_deleted_after"] = until.strftime(_DATE)
         if not self._settings.dry_run:
-            set_mark(self._clients.sagemaker, endpoint.arn, now, until)
-            self.marked.append((name, endpoint.arn))
+            mark = Mark(endpoint.arn, now, until)
+            set_mark(self._clients.sagemaker, mark, told=not self._settings.topic_arn)
+            self.marked.append((name, mark))
         self._report.change(name, action=MARK, **more)
 
-    def _marked(self, endpoint: Endpoint, mark: datetime, during: Judgement) -> None:
-        """Go on with one that is idle and has a mark. ``during``: what it was since then."""
+    def _marked(
+        self, endpoint: Endpoint, mark: datetime, during: Judgement, told: dict[str, Any]
+    ) -> None:
+        """Go on with one that is idle and has a mark. ``during``: what it was since then.
+
+        ``told`` is what the report has of it: each says anew when it goes.
+        """
         name, settings = self._called(endpoint.name), self._settings
         # People were told a date: a grace that is configured shorter since then is none for this.
         until = max(grace_ends(mark, settings.grace), promised(endpoint.tags) or mark)
@@ -242,6 +256,7 @@ class Region:
         elif settings.action == MARK:
             self._report.skip(name, f"idle, marked at {mark:%Y-%m-%d %H:%M} UTC already")
         elif self._window.now < until:
+            told["may_be_deleted_after"] = until.strftime(_DATE)
             self._report.skip(name, f"idle, in its grace until {until:%Y-%m-%d %H:%M} UTC")
         elif settings.dry_run:
             self._report.change(name, action=DELETE)
@@ -295,13 +310,17 @@ class Region:
         made: datetime = told["CreationTime"]
         return instance_types(told), made
 
-    def _list(self, endpoint: Endpoint, judgement: Judgement, types: dict[str, str]) -> None:
+    def _list(
+        self, endpoint: Endpoint, judgement: Judgement, types: dict[str, str]
+    ) -> dict[str, Any]:
+        """Put an endpoint into the list that it belongs to; return what is told of it."""
         window, prices = self._window, self._settings.prices
+        told = finding(endpoint, judgement, window, types, prices)
         key = LISTS.get(judgement.verdict)
         if key is not None:
-            told = finding(endpoint, judgement, window, types, prices)
             self._report.details[key].append(told)
         self._report.details["idle_variants"] += [
             part_finding(endpoint, part, its, window, types, prices)
             for part, its in judgement.idle_parts
         ]
+        return told

@@ -12,13 +12,15 @@ from ...errors import IdleCullerError
 from ..clients import Clients
 from ..report import Report
 from .model import Endpoint
-from .reading import IN_SERVICE, components_of, described, is_missing
+from .reading import IN_SERVICE, components_of, described, is_missing, tags_of
 from .saving import SCALING, load
 from .scaling import accepted, put_back, remove_others
 
 Json = Mapping[str, Any]
 _POLL_SECONDS = 10.0
 _MOST_WAITED_SECONDS = 3600.0
+RESTORING_TAG = "idle-culler:restoring"
+"""On an endpoint that a restore has begun, until it is whole: of which, by its time of creation."""
 _NOT_COMPARED = ("CreationTime", "EndpointConfigArn", "ResponseMetadata")
 
 
@@ -36,9 +38,10 @@ def restore(
 ) -> Report:
     """Restore what was saved in a file or in S3; a restore that was interrupted goes on.
 
-    It comes back in the region that it was saved in, whichever ``clients`` speak to. Models are not
-    saved: they must still be there. Raises: SavingFailed, OSError, botocore's errors where nothing
-    was begun; what fails later is in the report.
+    It comes back in the region that it was saved in, whichever ``clients`` speak to. An endpoint of
+    its name that no restore of this file has begun is somebody's: it is left as it is. Models are
+    not saved: they must still be there. Raises: SavingFailed, OSError, botocore's errors where
+    nothing was begun; what fails later is in the report.
     """
     saved = load(clients, where)
     if saved["region"] != clients.region:
@@ -65,6 +68,7 @@ class _Restorer:
         self._saved = saved
         self._sagemaker = clients.sagemaker
         self._name: str = saved["endpoint"]["EndpointName"]
+        self._born: str = saved["endpoint"]["CreationTime"]
 
     def run(self, dry_run: bool) -> list[str]:
         steps = []
@@ -77,6 +81,9 @@ class _Restorer:
             message = f"it is there with another configuration, {there['EndpointConfigName']}"
             raise RestoreFailed(message)
         if not only_scaling:
+            if there and not self._is_ours(there):
+                message = f"it is there again, made at {there['CreationTime']:%Y-%m-%d %H:%M %Z}"
+                raise RestoreFailed(message)
             if self._config_is_missing():
                 steps.append("configuration")
                 if not dry_run:
@@ -92,7 +99,14 @@ class _Restorer:
             put_back(self._clients, self._saved["scaling"], datetime.now(timezone.utc))
             if only_scaling:
                 remove_others(self._clients, self._endpoint(), self._saved["scaling"])
+            else:
+                arn = self._described()["EndpointArn"]
+                self._sagemaker.delete_tags(ResourceArn=arn, TagKeys=[RESTORING_TAG])
         return steps
+
+    def _is_ours(self, there: Json) -> bool:
+        tags = tags_of(self._sagemaker, there["EndpointArn"])
+        return tags.get(RESTORING_TAG) == self._born
 
     def _described(self) -> Any:
         try:
@@ -128,7 +142,7 @@ class _Restorer:
             EndpointName=self._name,
             EndpointConfigName=config,
             **({"DeploymentConfig": rollout} if rollout else {}),
-            **_tags(self._saved["tags"]),
+            **_tags(self._saved["tags"] | {RESTORING_TAG: self._born}),
         )
 
     def _components(self, dry_run: bool) -> list[str]:

@@ -11,10 +11,13 @@ from ..deadline import Deadline
 from ..notify import publish
 from ..report import Report
 from . import message
-from .marks import remove_mark
+from .marks import Mark, remove_mark, set_mark
 from .order import turned
 from .region import LISTS, Progress, Region
 from .settings import MARK, Settings, read
+
+_Marked = tuple[Clients, str, Mark]
+"""A new mark: the clients of its region, its name in the report, and itself."""
 
 
 def run(
@@ -38,7 +41,7 @@ def run(
     report = Report(settings.dry_run)
     report.details |= {"action": settings.action, "after": {}, "idle_variants": []}
     report.details |= {key: [] for key in LISTS.values()}
-    marked: list[tuple[Clients, str, str]] = []
+    marked: list[_Marked] = []
     for region in _in_order(settings, clients, moment):
         its = clients if region == clients.region else type(clients)(region, clients.session)
         clock = _utc if now is None else lambda: moment
@@ -47,7 +50,7 @@ def run(
             one.run()
         except Exception as error:  # a region that cannot be read is told; the others are done
             report.fail(region, error)
-        marked += [(its, name, arn) for name, arn in one.marked]
+        marked += [(its, name, mark) for name, mark in one.marked]
     for key in ("idle_variants", *LISTS.values()):
         report.details[key].sort(key=lambda f: (f["region"], f["name"], f.get("part", "")))
     if settings.topic_arn and message.worth_telling(report):
@@ -65,23 +68,34 @@ def _in_order(settings: Settings, clients: Clients, now: datetime) -> list[str]:
     return sorted(regions, key=lambda region: region not in settings.after)
 
 
-def _tell(
-    settings: Settings, clients: Clients, report: Report, marked: Sequence[tuple[Clients, str, str]]
-) -> None:
-    """Publish; where that fails, take the new marks back: no grace runs of which nobody knows."""
+def _tell(settings: Settings, clients: Clients, report: Report, marked: Sequence[_Marked]) -> None:
+    """Publish, and let the new marks count; where that fails, take them back.
+
+    No grace runs of which nobody knows.
+    """
     told = message.subject(report), message.paragraphs(report), message.short(report)
     try:
         publish(clients.sns_of(settings.topic_arn), settings.topic_arn, *told)
     except Exception as error:  # told in the report, which fails then
         report.fail(settings.topic_arn, error)
-        taken_back: set[str] = set()
-        for its, name, arn in marked:
-            try:
-                remove_mark(its.sagemaker, arn)
-                taken_back.add(name)
-                report.skip(name, "its mark was taken back: nobody could be told")
-            except Exception as second:  # as above
-                report.fail(name, second)
-        report.changed[:] = [
-            one for one in report.changed if one["action"] != MARK or one["name"] not in taken_back
-        ]
+        _take_back(report, marked)
+        return
+    for its, name, mark in marked:
+        try:
+            set_mark(its.sagemaker, mark)
+        except Exception as error:  # the next run marks it anew
+            report.fail(name, f"its mark does not count yet: {error}")
+
+
+def _take_back(report: Report, marked: Sequence[_Marked]) -> None:
+    taken_back: set[str] = set()
+    for its, name, mark in marked:
+        try:
+            remove_mark(its.sagemaker, mark.arn)
+            taken_back.add(name)
+            report.skip(name, "its mark was taken back: nobody could be told")
+        except Exception as error:  # it does not count
+            report.fail(name, error)
+    report.changed[:] = [
+        one for one in report.changed if one["action"] != MARK or one["name"] not in taken_back
+    ]

@@ -175,10 +175,10 @@ def scale_to_zero(
 
     Target tracking on the backlog per instance cannot wake it: at zero instances that metric is not
     published. So a step policy adds one instance where HasBacklogWithoutCapacity says that
-    something waits (async-inference-autoscale). Policies of before would hold instances; they are
-    removed. The minimum is lowered last: one that is interrupted has a policy of ours by which the
-    next run knows that what was former is saved, and goes to zero only where it wakes up again.
-    Raises: botocore's errors.
+    something waits (async-inference-autoscale). Policies of before would hold instances, scheduled
+    actions would raise the minimum again; they are removed. The minimum is lowered last: one that
+    is interrupted has a policy of ours by which the next run knows that what was former is saved,
+    and goes to zero only where it wakes up again. Raises: botocore's errors.
     """
     highest = {t["ResourceId"]: t["MaxCapacity"] for t in former["targets"]}
     ours: list[Json] = []
@@ -202,6 +202,9 @@ def scale_to_zero(
     for policy in former["policies"]:
         if (policy["ResourceId"], policy["PolicyName"]) not in names:
             _delete_policy(clients.autoscaling, policy)
+    for action in former["scheduled_actions"]:
+        keys = ("ScheduledActionName", "ServiceNamespace", "ResourceId", "ScalableDimension")
+        clients.autoscaling.delete_scheduled_action(**{key: action[key] for key in keys})
     for target in targets:
         clients.autoscaling.register_scalable_target(**target)
 

@@ -215,7 +215,12 @@ def _of_endpoints(group: str, place: Place) -> list[Statement]:
         "scale": [
             _scaling(
                 "Scale",
-                ["DeleteScalingPolicy", "PutScalingPolicy", "RegisterScalableTarget"],
+                [
+                    "DeleteScalingPolicy",
+                    "DeleteScheduledAction",
+                    "PutScalingPolicy",
+                    "RegisterScalableTarget",
+                ],
                 targets,
             ),
             _allow("WakeUp", ["cloudwatch:PutMetricAlarm"], [ours, tracking]),

@@ -1,0 +1,140 @@
+"""Scaling to zero: what was former is saved, kept over interruptions, and brought back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jupyter_idle_culler.fleet.endpoints.restoring import restore
+
+from .endpoint_world import OWN, TARGET, WHOLE, World
+from .restore_world import brought_back, rich, scaled, scaling_of
+
+
+def test_scaling_to_zero_is_finished_by_the_next_run_and_the_former_scaling_stays_saved(
+    account: World, tmp_path: Path
+) -> None:
+    """The alarm fails at first: what is saved is what was there before we began."""
+    rich(account)
+    scaled(account)
+    before = scaling_of(account)
+    event: dict[str, Any] = {
+        "action": "scale-to-zero",
+        "match_all": True,
+        "dry_run": False,
+        "save_to": str(tmp_path),
+    }
+    account.proxy.refuses.add("PutMetricAlarm")
+    first = account.run(**event)
+    assert [failure["name"] for failure in first.failed] == ["e"]
+    account.proxy.refuses.clear()
+    second = account.run(**event)
+    assert not second.failed, second.failed
+    assert scaling_of(account)["targets"][0]["MinCapacity"] == 0
+    third = account.run(**event)
+    assert third.skipped == [{"name": "e", "reason": "it scales to zero already"}]
+    (saved,) = tmp_path.rglob("*-scaling.json")
+    report = brought_back(account, str(saved))
+    assert not report.failed, report.failed
+    assert scaling_of(account) == before
+
+
+@pytest.mark.parametrize(
+    "refused", ["put_scaling_policy", "delete_scaling_policy", "register_scalable_target"]
+)
+def test_what_was_former_is_kept_where_scaling_to_zero_was_interrupted(
+    account: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
+) -> None:
+    """The next run does the rest; the restore brings back what was before the first."""
+    account.sagemaker.add_endpoint("e", asynchronous=True)
+    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
+    client = account.clients.autoscaling
+    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    client.put_scaling_policy(
+        **TARGET,
+        PolicyName="step",
+        PolicyType="StepScaling",
+        StepScalingPolicyConfiguration={"AdjustmentType": "ChangeInCapacity"},
+    )
+    former = scaling_of(account)
+    event: dict[str, Any] = {
+        "action": "scale-to-zero",
+        "match_all": True,
+        "dry_run": False,
+        "save_to": str(tmp_path),
+    }
+
+    def refuse(**asked: Any) -> None:
+        message = "not now"
+        raise RuntimeError(message)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client, refused, refuse)
+        (failure,) = account.run(**event).failed
+    assert failure["error"] == "not now"
+    assert scaling_of(account)["targets"] == former["targets"]
+    report = account.run(**event)
+    assert not report.failed, report.failed
+    (target,) = scaling_of(account)["targets"]
+    assert target["MinCapacity"] == 0
+    assert "step" not in {policy["PolicyName"] for policy in scaling_of(account)["policies"]}
+    restored = brought_back(account, str(report.changed[0]["saved"]))
+    assert not restored.failed, restored.failed
+    assert scaling_of(account) == former
+
+
+def test_what_somebody_set_after_the_first_time_is_saved_beside_it(
+    account: World, tmp_path: Path
+) -> None:
+    """Scaled to zero, then 2 to 8 by a person, then to zero again: restoring gives 2 to 8."""
+    account.sagemaker.add_endpoint("e", asynchronous=True)
+    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
+    client = account.clients.autoscaling
+    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    event: dict[str, Any] = {
+        "action": "scale-to-zero",
+        "match_all": True,
+        "dry_run": False,
+        "save_to": str(tmp_path),
+    }
+    first = account.run(**event).changed[0]["saved"]
+    client.register_scalable_target(**TARGET, MinCapacity=2, MaxCapacity=8)
+    chosen = scaling_of(account)
+    second = account.run(**event).changed[0]["saved"]
+    assert first != second
+    assert json.loads(Path(str(first)).read_text())["scaling"]["targets"][0]["MaxCapacity"] == 4
+    restored = brought_back(account, str(second))
+    assert not restored.failed, restored.failed
+    assert scaling_of(account) == chosen
+
+
+def test_a_scheduled_action_does_not_raise_what_was_scaled_to_zero(
+    account: World, tmp_path: Path
+) -> None:
+    """It goes, and comes back with the rest of the former scaling."""
+    account.sagemaker.add_endpoint("e", asynchronous=True)
+    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
+    client = account.clients.autoscaling
+    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    client.put_scheduled_action(
+        **TARGET,
+        ScheduledActionName="morning",
+        Schedule="cron(0 7 * * ? *)",
+        ScalableTargetAction={"MinCapacity": 2},
+    )
+    report = account.run(
+        action="scale-to-zero", match_all=True, dry_run=False, save_to=str(tmp_path)
+    )
+    assert not report.failed, report.failed
+
+    def actions() -> list[str]:
+        told = client.describe_scheduled_actions(ServiceNamespace=TARGET["ServiceNamespace"])
+        return [action["ScheduledActionName"] for action in told["ScheduledActions"]]
+
+    assert actions() == []
+    restored = restore(account.clients, str(report.changed[0]["saved"]), dry_run=False)
+    assert not restored.failed, restored.failed
+    assert actions() == ["morning"]
