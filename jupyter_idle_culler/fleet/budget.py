@@ -7,9 +7,10 @@ period for each of its thresholds, so whatever is left running is named in the r
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from .budget_alert import BudgetAlert, read_alert
@@ -20,7 +21,7 @@ from .events import EventError, EventReader
 from .instances import Plan, Run
 from .notify import publish
 from .report import DRY, Report, groups
-from .running_apps import App, delete_app, running_apps
+from .running_apps import UNKNOWN_USER, App, RunningApps, delete_app
 from .selection import Selection, exempt
 from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_signal
 from .sns_letters import Letter, letters_of
@@ -159,27 +160,45 @@ def _stop_notebooks(
 def _delete_apps(
     clients: Clients, settings: Settings, now: datetime, deadline: Deadline, report: Report
 ) -> None:
+    running, began = RunningApps(clients, settings.selection), time.monotonic()
     try:
-        for app in running_apps(clients, settings.selection):
+        for app in running:
             report.matched += 1
             reason = _kept(app, settings, now)
             if reason:
                 report.skip(app.path, reason)
             elif deadline.near():
                 report.remaining.append(app.path)
+            elif settings.dry_run:
+                _deleted(app, report)
             else:
-                _delete(clients, app, settings, report)
+                passed = timedelta(seconds=time.monotonic() - began)
+                _delete(clients, running, app, settings, now + passed, report)
     except Exception as error:  # boto3's: a list or tags that cannot be read
         report.fail("the apps", error)
 
 
-def _delete(clients: Clients, app: App, settings: Settings, report: Report) -> None:
+def _delete(
+    clients: Clients,
+    running: RunningApps,
+    app: App,
+    settings: Settings,
+    now: datetime,
+    report: Report,
+) -> None:
     try:
-        if not settings.dry_run:
-            delete_app(clients, app)
+        reason = _kept(running.as_now(app), settings, now)
+        if reason:
+            report.skip(app.path, reason)
+            return
+        delete_app(clients, app)
     except Exception as error:  # boto3's: the others are not to suffer
         report.fail(app.path, error)
         return
+    _deleted(app, report)
+
+
+def _deleted(app: App, report: Report) -> None:
     report.change(app.path, action=DELETE, instance_type=app.instance_type, reason="asked for")
 
 
@@ -189,6 +208,8 @@ def _kept(app: App, settings: Settings, now: datetime) -> str:
         return "its tags exempt it"
     if app.costs_nothing:
         return "it costs nothing"
+    if not app.user_known:
+        return UNKNOWN_USER
     if settings.stop_mode == HARD:
         return ""
     age, quiet = settings.signal_max_age_minutes, settings.quiet_minutes

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,10 @@ from .signals import of_this_life
 from .spaces import Owners, Space
 
 IN_SERVICE = "InService"
+FRESH_SECONDS = 60.0
+"""Tags that were read longer ago are read again before an app is deleted."""
+UNKNOWN_USER = "unknown: whose space it is, and so whether that user is exempt"
+_FREE = ("JupyterServer", "RStudioServerPro")
 _KINDS = ("sagemaker:app", "sagemaker:space", "sagemaker:user-profile")
 _GONE = ("ResourceNotFound", "is in Deleting", "is in Deleted")
 """A call whose answer got lost is repeated by boto3, and then refused like this."""
@@ -23,8 +28,8 @@ class App:
     """An app as AWS lists it. ``owner``: its space or user profile; ``has_space``: it is a space.
 
     ``tags`` are those of the user profile (also of the one whose private space the owner is),
-    above them those of the space, and above these its own. ``user_known`` False: those of the user
-    may be missing.
+    above them those of the space, and above these its own; ``places`` are what they are on.
+    ``user_known`` False: those of the user may be missing.
     """
 
     domain: str
@@ -38,6 +43,7 @@ class App:
     tags: Mapping[str, str]
     lifecycle_config: str = ""
     user_known: bool = True
+    places: tuple[str, ...] = ()
 
     @property
     def path(self) -> str:
@@ -47,7 +53,7 @@ class App:
     @property
     def costs_nothing(self) -> bool:
         """Whether Studio itself runs it: a JupyterServer or RStudioServerPro app."""
-        return self.instance_type == "system"
+        return self.instance_type == "system" and self.kind in _FREE
 
     @property
     def key(self) -> dict[str, str]:
@@ -61,28 +67,54 @@ class App:
         }
 
 
-def running_apps(
-    clients: Clients,
-    selection: Selection,
-    known: Mapping[tuple[str, str], Space] | None = None,
-) -> Iterator[App]:
-    """Yield the apps in service that a selection means, by the name of the owner and the tags.
+class RunningApps:
+    """The apps in service that a selection means, by the name of the owner and the tags.
 
     ``known``: spaces that were listed before; None: they are listed here, where a user profile has
-    a tag that matters. Raises: botocore's errors, BadAnswer. Tags come first: who cannot read them
-    knows no exemption.
+    a tag that matters.
     """
-    tags = _tags(clients)
-    owners = Owners(clients, known) if _users_matter(tags, selection) else None
-    for each in items(clients.sagemaker, "list_apps", "Apps", MaxResults=100):
-        if each["Status"] != IN_SERVICE:
-            continue
-        space, user = each.get("SpaceName", ""), each.get("UserProfileName")
-        if space and owners is not None:
-            user = owners.of(each["DomainId"], space)
-        app = _app(each, tags, "" if space and owners is None else user)
-        if selection.matches(app.owner, app.tags):
-            yield app
+
+    def __init__(
+        self,
+        clients: Clients,
+        selection: Selection,
+        known: Mapping[tuple[str, str], Space] | None = None,
+    ) -> None:
+        self._clients, self._selection, self._known = clients, selection, known
+        self._tags: dict[str, dict[str, str]] = {}
+        self._read_at = float("-inf")
+
+    def __iter__(self) -> Iterator[App]:
+        """Yield them. Raises: botocore's errors, BadAnswer.
+
+        Tags come first: who cannot read them knows no exemption.
+        """
+        self._read_tags()
+        matter = _users_matter(self._tags, self._selection)
+        owners = Owners(self._clients, self._known) if matter else None
+        for each in items(self._clients.sagemaker, "list_apps", "Apps", MaxResults=100):
+            if each["Status"] != IN_SERVICE:
+                continue
+            space, user = each.get("SpaceName", ""), each.get("UserProfileName")
+            if space and owners is not None:
+                user = owners.of(each["DomainId"], space)
+            app = _app(each, self._tags, "" if space and owners is None else user)
+            if self._selection.matches(app.owner, app.tags):
+                yield app
+
+    def as_now(self, app: App) -> App:
+        """Return an app with what its tags say now; itself, where they were read a moment ago.
+
+        Raises: botocore's errors, BadAnswer.
+        """
+        if time.monotonic() - self._read_at <= FRESH_SECONDS:
+            return app
+        self._read_tags()
+        return replace(app, tags=of_this_life(_tags_on(app.places, self._tags), app.created))
+
+    def _read_tags(self) -> None:
+        self._tags = _tags(self._clients)
+        self._read_at = time.monotonic()
 
 
 def _users_matter(tags: Mapping[str, Mapping[str, str]], selection: Selection) -> bool:
@@ -133,9 +165,6 @@ def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]], user:
         f"space/{domain}/{space}",
         f"app/{domain}/{owner}/{kind}/{name}",
     )
-    found: dict[str, str] = {}
-    for place in places:
-        found |= tags.get(place.lower(), {})
     resources = listed.get("ResourceSpec", {})
     return App(
         domain,
@@ -146,7 +175,15 @@ def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]], user:
         listed["Status"],
         created,
         resources.get("InstanceType", ""),
-        of_this_life(found, created),
+        of_this_life(_tags_on(places, tags), created),
         resources.get("LifecycleConfigArn", ""),
         user is not None,
+        places,
     )
+
+
+def _tags_on(places: tuple[str, ...], tags: Mapping[str, Mapping[str, str]]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for place in places:
+        found |= tags.get(place.lower(), {})
+    return found

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from .clients import BadAnswer, Clients, items
+from .clients import Clients, items
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,18 @@ class Owners:
         self._clients = clients
         self._given = known is not None
         self._known = known or {}
+        self._missing: set[tuple[str, str]] = set()
 
     def of(self, domain: str, name: str) -> str | None:
         """Return whose a private space is; empty: it is shared; None: that is not known.
 
-        Raises: botocore's errors; BadAnswer where nothing was given and it is not in the list.
+        Raises: botocore's errors, BadAnswer.
         """
         place = domain, name
-        if place not in self._known and not self._given:
+        if place not in self._known and not self._given and place not in self._missing:
             self._known = spaces(self._clients)  # again, where it was made meanwhile
             if place not in self._known:
-                message = f"the space {domain}/{name} is not in the list of spaces"
-                raise BadAnswer(message)
+                self._missing.add(place)
         space = self._known.get(place)
         if space is None:
             return None

@@ -11,6 +11,7 @@ from jupyter_idle_culler.cli.commands import main
 from jupyter_idle_culler.fleet.clients import Clients
 
 from ..aws.cloudwatch import CloudWatchProxy
+from ..aws.domain_stand_in import DomainStandIn
 from ..aws.endpoints import EndpointsStandIn
 from ..aws.fleet_stand_in import FleetStandIn
 from ..aws.proxy import AwsProxy
@@ -78,3 +79,14 @@ def fleet_command(capsys: pytest.CaptureFixture[str]) -> Run:
         return code, said.out, said.err
 
     return run
+
+
+@pytest.fixture
+def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[DomainStandIn]:
+    """Give an account with an empty domain."""
+    sagemaker = DomainStandIn(linger_seconds=0)
+    with sagemaker:
+        for name, value in sagemaker.env.items():
+            monkeypatch.setenv(name, value)
+        yield sagemaker
+        assert not sagemaker.problems

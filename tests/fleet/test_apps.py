@@ -1,9 +1,8 @@
-"""Apps that run, who watches them, and a cap by age: what nobody watches is found and told."""
+"""Apps that run, and who watches them: what nobody watches is found and told."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -11,62 +10,13 @@ import pytest
 import requests
 
 from jupyter_idle_culler.cli.commands import main
-from jupyter_idle_culler.fleet.apps.run import run as run_for
-from jupyter_idle_culler.fleet.budget import run as run_budget
-from jupyter_idle_culler.fleet.clients import Clients
-from jupyter_idle_culler.fleet.deadline import Deadline
 from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.handlers import apps_handler
-from jupyter_idle_culler.fleet.report import FleetFailed, Report
 from jupyter_idle_culler.fleet.signals import SIGN_TAG
 
 from ..aws.domain_stand_in import DOMAIN, DomainStandIn, idle_shutdown
-from ..aws.stand_in import ACCOUNT, REGION
-from .budget_letters import letter
+from .app_world import NOW, OFF, ON, app, by_name, run, signed
 from .endpoint_world import topic_with_queue
-from .instance_world import done, session, why
-
-NOW = datetime(2026, 3, 10, 12, tzinfo=timezone.utc)
-EXEMPT = "idle-culler:exempt"
-ON, OFF = idle_shutdown("ENABLED"), idle_shutdown("DISABLED")
-
-
-def signed(text: str) -> dict[str, str]:
-    """Return the tag of a culler that signals ``working`` or ``idle 30``."""
-    return {SIGN_TAG: f"{NOW - timedelta(minutes=1):%Y-%m-%dT%H:%M:%SZ} {text}"}
-
-
-@pytest.fixture
-def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[DomainStandIn]:
-    """Give an account with an empty domain."""
-    sagemaker = DomainStandIn(linger_seconds=0)
-    with sagemaker:
-        for name, value in sagemaker.env.items():
-            monkeypatch.setenv(name, value)
-        yield sagemaker
-        assert not sagemaker.problems
-
-
-def run(deadline: Deadline | None = None, **event: Any) -> Report:
-    """Look now."""
-    clients = Clients(None, session())
-    return run_for(event, {}, deadline or Deadline.never(), now=NOW, clients=clients)
-
-
-def app(
-    studio: DomainStandIn, owner: str, kind: str = "JupyterLab", *, hours: float = 5, **more: Any
-) -> str:
-    """Create an app that runs for so long; return its name in reports."""
-    if not more.get("user") and owner not in studio._spaces:
-        studio.add_space(owner, more.pop("of", "ada"), modified=NOW - timedelta(days=3))
-    studio.studio_app(owner, kind, **more)
-    studio.made(owner, kind, NOW - timedelta(hours=hours))
-    return f"{DOMAIN}/{owner}/{kind}/default"
-
-
-def by_name(report: Report) -> dict[str, dict[str, Any]]:
-    """Return what is told of apps, by the names of their owners."""
-    return {each["name"].split("/")[1]: each for each in report.details["apps"]}
 
 
 def test_what_runs_is_told_with_age_owner_type_and_who_watches_it(studio: DomainStandIn) -> None:
@@ -197,168 +147,6 @@ def test_spaces_in_which_nothing_runs_are_told(studio: DomainStandIn) -> None:
         "volume_gb": 100,
         "unchanged_days": 40,
     }
-
-
-def test_a_cap_deletes_what_is_older_and_idle(studio: DomainStandIn) -> None:
-    """Soft: work and silence are left and told; what is exempt, young or free is left as well."""
-    old: dict[str, Any] = {"hours": 30}
-    idle = app(studio, "dev-idle", tags=signed("idle 30"), **old)
-    app(studio, "dev-young", tags=signed("idle 30"), hours=23.9)
-    works = app(studio, "dev-works", tags=signed("working"), **old)
-    silent = app(studio, "dev-silent", **old)
-    exempt = {"idle-culler:exempt": "", **signed("idle 30")}
-    app(studio, "dev-exempt", owner_tags=exempt, **old)
-    app(studio, "dev-ada", "JupyterServer", user=True, instance_type="system", **old)
-    app(studio, "prod-idle", tags=signed("idle 30"), **old)
-    asked: dict[str, Any] = {"name_contains": "dev-", "max_age_hours": 24}
-    report = run(**asked)
-    assert (done(report), report.dry_run, studio.stops()) == ({idle: "delete"}, True, [])
-    report = run(**asked, dry_run=False)
-    assert done(report) == {idle: "delete"}
-    reasons = {name.split("/")[1]: reason for name, reason in why(report).items()}
-    assert reasons == {
-        "dev-young": "it runs for 23.9 hours only",
-        "dev-works": "its culler signals work (at 2026-03-10T11:59:00Z)",
-        "dev-silent": "unknown: its culler gives no sign of life",
-        "dev-exempt": "its tags exempt it",
-        "dev-ada": "it costs nothing",
-    }
-    assert set(report.details["over_cap"]) == {works, silent}
-    assert len(studio.stops()) == 1
-    report = run(**asked, dry_run=False, stop_mode="hard")
-    assert done(report) == {works: "delete", silent: "delete"}
-
-
-def tag_user(studio: DomainStandIn, name: str, **tags: str) -> None:
-    """Put tags on a user profile."""
-    place = f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:user-profile/{DOMAIN}/{name}"
-    studio.tags[place] = tags
-
-
-def owned(studio: DomainStandIn) -> dict[str, str]:
-    """Create old apps in spaces of ada, who is exempt, and of grace; return their names."""
-    names = {
-        "private": app(studio, "dev-private", hours=30, of="ada"),
-        "released": app(studio, "dev-released", hours=30, of="ada", owner_tags={EXEMPT: "no"}),
-        "shared": app(studio, "dev-shared", hours=30, of=""),
-        "other": app(studio, "dev-other", hours=30, of="grace"),
-    }
-    studio._spaces["dev-shared"]["OwnershipSettingsSummary"] = {"OwnerUserProfileName": "ada"}
-    tag_user(studio, "ada", **{EXEMPT: "", "team": "a"})
-    tag_user(studio, "grace", team="b")
-    return names
-
-
-CAP: dict[str, Any] = {"max_age_hours": 24, "stop_mode": "hard", "dry_run": False}
-
-
-def test_who_exempts_a_user_spares_the_apps_in_her_private_spaces(studio: DomainStandIn) -> None:
-    """Unless the space says no; one that is shared is not hers alone."""
-    names = owned(studio)
-    report = run(name_contains="dev-", **CAP)
-    assert set(done(report)) == {names["released"], names["shared"], names["other"]}
-    assert why(report) == {names["private"]: "its tags exempt it"}
-    assert studio.count("ListSpaces") == 1
-
-
-def test_tags_of_a_user_choose_the_apps_in_her_private_spaces(studio: DomainStandIn) -> None:
-    """As do those of the space, which stand above them."""
-    names = owned(studio)
-    assert set(done(run(tags={"team": "b"}, **CAP))) == {names["other"]}
-    assert run(tags={"team": "a"}, **CAP).matched == 2
-
-
-def test_a_budget_spares_the_apps_of_an_exempt_user(studio: DomainStandIn) -> None:
-    """Spaces are listed only where a user has a tag that decides: once for each hundred."""
-    names = owned(studio)
-    asked = {"message": letter(), "name_contains": "dev-", "stop_mode": "hard", "dry_run": False}
-    report = run_budget(asked, {}, Deadline.never(), clients=Clients(None, session()))
-    assert names["private"] in why(report)
-    assert set(done(report)) == {names["released"], names["shared"], names["other"]}
-    assert studio.count("ListSpaces") == 1
-    tag_user(studio, "ada", team="a")
-    report = run_budget(asked, {}, Deadline.never(), clients=Clients(None, session()))
-    assert names["private"] in done(report)
-    assert studio.count("ListSpaces") == 1
-
-
-def test_an_app_whose_user_is_not_known_stays(studio: DomainStandIn) -> None:
-    """Spaces that cannot be listed, or one that is not in the list: somebody may be exempt."""
-    names = owned(studio)
-    del studio._spaces["dev-other"]
-    report = run(name_contains="dev-other", **CAP)
-    assert why(report)[names["other"]].startswith("unknown: whose space it is")
-    assert report.details["over_cap"] == [names["other"]]
-    studio.refuses.add("spaces")
-    report = run(name_contains="dev-", **CAP)
-    assert [each["name"] for each in report.failed] == ["the spaces"]
-    assert set(why(report)) == set(names.values())
-    asked = {"message": letter(), "name_contains": "dev-", "stop_mode": "hard", "dry_run": False}
-    for refused in ({"spaces"}, set()):
-        studio.refuses = refused
-        report = run_budget(asked, {}, Deadline.never(), clients=Clients(None, session()))
-        assert [each["name"] for each in report.failed] == ["the apps"]
-        assert names["private"] not in done(report)
-        assert names["other"] not in done(report)
-
-
-def test_a_sign_of_an_app_that_had_the_same_name_says_nothing_of_this_one(
-    studio: DomainStandIn,
-) -> None:
-    """It was deleted and made anew; its tags may have outlived it."""
-    before = {SIGN_TAG: f"{NOW - timedelta(minutes=12):%Y-%m-%dT%H:%M:%SZ} idle 30"}
-    app(studio, "dev-1", tags=before, hours=1 / 6)
-    app(studio, "dev-2", tags=before, hours=0.25)
-    told = by_name(run())
-    assert (told["dev-1"]["signal"], told["dev-2"]["signal"]) == ("unknown", "idle")
-
-
-def test_one_that_is_refused_is_told_and_the_others_go(studio: DomainStandIn) -> None:
-    """The invocation fails at the end."""
-    for name in ("dev-1", "dev-2", "dev-3"):
-        app(studio, name, tags=signed("idle 30"), hours=30)
-    studio.refuses.add("dev-2")
-    report = run(name_contains="dev-", max_age_hours=24, dry_run=False)
-    assert len(done(report)) == 2
-    assert [each["name"].split("/")[1] for each in report.failed] == ["dev-2"]
-    with pytest.raises(FleetFailed):
-        report.raise_if_failed()
-
-
-def test_throttling_at_every_call_ends_nothing(studio: DomainStandIn) -> None:
-    """Each is tried again."""
-    idle = app(studio, "dev-1", tags=signed("idle 30"), hours=30)
-    studio.throttled = True
-    report = run(name_contains="dev-", max_age_hours=24, dry_run=False)
-    assert (done(report), report.failed) == ({idle: "delete"}, [])
-
-
-@pytest.mark.parametrize(("refused", "told"), [("tags", "the apps"), ("apps", "the apps")])
-def test_without_the_list_or_the_tags_nothing_goes(
-    studio: DomainStandIn, refused: str, told: str
-) -> None:
-    """Who cannot read tags knows no exemption."""
-    app(studio, "dev-1", tags=signed("idle 30"), hours=30)
-    studio.refuses.add(refused)
-    report = run(name_contains="dev-", max_age_hours=24, dry_run=False)
-    assert report.changed == []
-    assert told in {each["name"] for each in report.failed}
-    assert studio.stops() == []
-
-
-def test_a_run_that_is_out_of_time_says_what_is_left(studio: DomainStandIn) -> None:
-    """The next one does it; no empty space is claimed from a list that was not read to its end."""
-    for number in range(4):
-        app(studio, f"dev-{number}", tags=signed("idle 30"), hours=30)
-    studio.add_space("dev-empty", "ada", modified=NOW)
-    left = iter([900.0, 900.0])
-    asked: dict[str, Any] = {"name_contains": "dev-", "max_age_hours": 24, "dry_run": False}
-    report = run(Deadline(lambda: next(left, 10.0)), **asked)
-    assert (len(report.changed), len(report.remaining)) == (2, 2)
-    assert report.details["spaces"] == []
-    report = run(**asked)
-    assert len(report.changed) == 2
-    assert report.details["spaces"] != []
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from jupyter_idle_culler.fleet.deadline import Deadline
 from jupyter_idle_culler.fleet.selection import OPT_OUT_TAG
 
 from ..aws.domain_stand_in import DomainStandIn, idle_shutdown
-from .test_apps import app, run, signed
+from .app_world import app, run, signed
 
 
 @dataclass(frozen=True)
@@ -59,9 +59,11 @@ def test_each_app_is_told_once_and_none_is_deleted_that_must_not_be(
             tags = signed(one.sign) if one.sign else {}
             if one.exempt:
                 tags[OPT_OUT_TAG] = ""
-            kind = "system" if one.free else "ml.t3.medium"
+            type_ = "system" if one.free else "ml.t3.medium"
             owner = f"dev-{number}"
-            names.append(app(sagemaker, owner, hours=one.hours, tags=tags, instance_type=kind))
+            kind = "JupyterServer" if one.free else "JupyterLab"
+            more: dict[str, Any] = {"hours": one.hours, "tags": tags, "instance_type": type_}
+            names.append(app(sagemaker, owner, kind, **more))
             sagemaker.refuses |= {owner} if one.refused else set()
         left = iter([900.0] * looks)
         report = run(

@@ -12,11 +12,11 @@ import pytest
 
 from jupyter_idle_culler.fleet.clients import Clients
 from jupyter_idle_culler.fleet.deadline import Deadline
-from jupyter_idle_culler.fleet.endpoints.order import turned
 from jupyter_idle_culler.fleet.endpoints.run import run
 from jupyter_idle_culler.fleet.endpoints.settings import read
 from jupyter_idle_culler.fleet.events import EventError
 from jupyter_idle_culler.fleet.handlers import endpoints_handler
+from jupyter_idle_culler.fleet.order import turned
 from jupyter_idle_culler.fleet.report import FleetFailed
 
 from ..aws.cloudwatch import quiet_hosts

@@ -361,7 +361,7 @@ def test_every_setting_of_the_apps_reaches_the_function() -> None:
     stack = Stack(
         AppsApply="yes",
         AppMaxAgeHours="72",
-        StopMode="hard",
+        AppStopMode="hard",
         Tags='{"team": "a"}',
         SignalMaxAgeMinutes="90",
         QuietMinutes="20",
@@ -373,6 +373,8 @@ def test_every_setting_of_the_apps_reaches_the_function() -> None:
     assert (settings.signal_max_age_minutes, settings.quiet_minutes) == (90, 20)
     assert settings.selection.matches("dev-a", {"team": "a"})
     assert not settings.selection.matches("dev-a", {})
+    instances_only = Stack(AppsApply="yes", AppMaxAgeHours="72", StopMode="hard")
+    assert read_apps(event, instances_only.environment("AppsFunction")).stop_mode == "soft"
     quiet = read_apps(event, Stack(NameContains="").environment("AppsFunction"))
     assert quiet.max_age is None
     assert quiet.dry_run is True
@@ -495,6 +497,9 @@ def test_a_function_that_fails_is_told_of() -> None:
         assert (each["AlarmActions"], each["TreatMissingData"]) == (["<Topic>"], "notBreaching")
 
 
+DELETES = {"EndpointAction": "delete", "EndpointMatchAll": "yes", "EndpointsApply": "yes"}
+
+
 @pytest.mark.parametrize(
     ("parameters", "rule"),
     [
@@ -510,6 +515,11 @@ def test_a_function_that_fails_is_told_of() -> None:
         ({"EndpointAction": "delete", "EndpointNamePattern": "dev-*"}, ""),
         ({"EndpointAction": "delete", "EndpointTags": '{"team": "a"}'}, ""),
         ({"EndpointAction": "scale-to-zero", "EndpointMatchAll": "yes"}, ""),
+        ({**DELETES}, "DeletionIsTold"),
+        ({**DELETES, "Email": "me@example.org"}, ""),
+        ({**DELETES, "SecondPhone": "+4930123456"}, ""),
+        ({**DELETES, "Endpoints": "no"}, ""),
+        ({**DELETES, "EndpointAction": "mark"}, ""),
     ],
 )
 def test_everything_is_meant_only_where_that_is_said(parameters: dict[str, str], rule: str) -> None:

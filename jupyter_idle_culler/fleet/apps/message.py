@@ -37,7 +37,7 @@ def paragraphs(report: Report) -> list[str]:
             f"{each['name']} ({each['instance_type']}): {each['reason']}" for each in report.changed
         ],
         "Failed": [f"{each['name']}: {each['error']}" for each in report.failed],
-        "Left to the next run, for lack of time": report.remaining,
+        "Left to the next run, for lack of time": report.left(),
         "Nobody watches": [line(each) for each in running if each["name"] in unwatched],
         "Their culler gives no sign of life": [
             line(each)

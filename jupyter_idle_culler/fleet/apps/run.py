@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timezone
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from ..clients import Clients
@@ -11,8 +12,9 @@ from ..deadline import Deadline
 from ..due import HARD
 from ..listing import matching
 from ..notify import publish
+from ..order import turned
 from ..report import Report
-from ..running_apps import IN_SERVICE, App, delete_app, running_apps
+from ..running_apps import IN_SERVICE, UNKNOWN_USER, App, RunningApps, delete_app
 from ..selection import exempt
 from ..signals import IDLE
 from ..spaces import Space, spaces
@@ -71,6 +73,7 @@ class _Run:
     ) -> None:
         self._settings, self._clients, self._deadline = settings, clients, deadline
         self._now, self._progress = now, progress
+        self._began = time.monotonic()
         self.report = Report(settings.dry_run)
         self._idle_shutdown = IdleShutdown(clients, self.report.fail)
         self._apps: list[Watched] = []
@@ -85,28 +88,27 @@ class _Run:
             known = spaces(self._clients)
         except Exception as error:  # owners are unknown then; apps are looked at all the same
             self.report.fail("the spaces", error)
-        used = set()
+        self._running = RunningApps(self._clients, self._settings.selection, known or {})
+        found: list[App] = []
+        complete = True
         try:
-            for app in self._running(known or {}):
-                used.add((app.domain, app.owner))
-                self._app(app, (known or {}).get((app.domain, app.owner)))
+            for number, app in enumerate(self._running, 1):
+                if number % _TOLD_AFTER == 0:
+                    self._progress(f"{number} apps")
+                found.append(app)
         except Exception as error:  # a page or tags that cannot be read: those before are done
             self.report.fail("the apps", error)
-            return
-        if not self.report.remaining:
+            complete = False
+        for app in turned(found, self._now):
+            self._app(app, (known or {}).get((app.domain, app.owner)))
+        if complete and not self.report.remaining:
+            used = {(app.domain, app.owner) for app in found}
             chosen = self._settings.selection
             self._empty = [
                 space
                 for place, space in (known or {}).items()
                 if place not in used and not chosen.tags and chosen.matches_name(space.name)
             ]
-
-    def _running(self, known: Mapping[tuple[str, str], Space]) -> Iterator[App]:
-        found = running_apps(self._clients, self._settings.selection, known)
-        for number, app in enumerate(found, 1):
-            if number % _TOLD_AFTER == 0:
-                self._progress(f"{number} apps")
-            yield app
 
     def _app(self, app: App, space: Space | None) -> None:
         self.report.matched += 1
@@ -116,15 +118,30 @@ class _Run:
         seen = watched_app(app, owner, shutdown, self._settings, self._now)
         if not app.costs_nothing:
             self._apps.append(seen)
+        if late:
+            self.report.remaining.append(app.path)
+            return
         if self._settings.max_age is None:
             return
         kept = self._kept(app, seen)
         if kept:
             self.report.skip(app.path, kept)
-        elif late:
-            self.report.remaining.append(app.path)
-        else:
-            self._delete(app, seen)
+            return
+        try:
+            if not self._settings.dry_run:
+                latest = self._running.as_now(app)
+                passed = timedelta(seconds=time.monotonic() - self._began)
+                seen = watched_app(latest, owner, shutdown, self._settings, self._now + passed)
+                kept = self._kept(latest, seen)
+                if kept:
+                    self.report.skip(app.path, kept)
+                    return
+                delete_app(self._clients, app)
+        except Exception as error:  # boto3's: the others are not to suffer
+            self.report.fail(app.path, error)
+            return
+        reason = f"it runs for {seen.age_hours:.1f} hours; {seen.signal.reason}"
+        self.report.change(app.path, action=DELETE, reason=reason, instance_type=app.instance_type)
 
     def _kept(self, app: App, seen: Watched) -> str:
         """Return why an app is left running; empty: it goes."""
@@ -137,27 +154,21 @@ class _Run:
             return f"it runs for {seen.age_hours:.1f} hours only"
         if not app.user_known:
             self._over_cap.append(app.path)
-            return "unknown: whose space it is, and so whether that user is exempt"
+            return UNKNOWN_USER
         if self._settings.stop_mode == HARD or seen.signal.verdict == IDLE:
             return ""
         self._over_cap.append(app.path)
         return seen.signal.reason
-
-    def _delete(self, app: App, seen: Watched) -> None:
-        try:
-            if not self._settings.dry_run:
-                delete_app(self._clients, app)
-        except Exception as error:  # boto3's: the others are not to suffer
-            self.report.fail(app.path, error)
-            return
-        reason = f"it runs for {seen.age_hours:.1f} hours; {seen.signal.reason}"
-        self.report.change(app.path, action=DELETE, reason=reason, instance_type=app.instance_type)
 
     def look_at_instances(self) -> None:
         """Look at each notebook instance that runs."""
         for batch in matching(
             self._clients, self._settings.selection, self.report.fail, self._progress
         ):
+            if self._deadline.near():
+                self.report.remaining += [each.name for each in batch]
+                self.report.details["not_listed_after"] = batch[-1].name
+                return
             for instance in batch:
                 if instance.status == IN_SERVICE:
                     self.report.matched += 1

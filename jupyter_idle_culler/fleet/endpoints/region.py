@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ..clients import Clients
 from ..deadline import Deadline
+from ..order import turned
 from ..report import Report
 from ..selection import exempt
 from .findings import finding, part_finding
@@ -15,7 +16,6 @@ from .idleness import before_asking, confirmed, judged, of_config, proofs
 from .marks import MARK_TAG, Mark, mark_of, promised, remove_mark, set_mark, stands
 from .metrics import Query, answered, queries_of
 from .model import Endpoint, Judgement, Kind, Part, Verdict
-from .order import turned
 from .reading import (
     Listed,
     bulk_tags,

@@ -9,10 +9,10 @@ from typing import Any
 from ..clients import Clients
 from ..deadline import Deadline
 from ..notify import publish
+from ..order import turned
 from ..report import Report
 from . import message
 from .marks import Mark, remove_mark, set_mark
-from .order import turned
 from .region import LISTS, Progress, Region
 from .settings import MARK, Settings, read
 
