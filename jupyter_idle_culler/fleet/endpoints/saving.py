@@ -19,7 +19,16 @@ from .scaling import has_ours, limits_were_set, read_scaling
 
 FORMAT = 1
 ENDPOINT, SCALING = "endpoint", "scaling"
-_PARTS = {"region", "endpoint", "config", "tags", "config_tags", "components", "scaling"}
+_PARTS: Mapping[str, type] = {
+    "region": str,
+    "endpoint": dict,
+    "config": dict,
+    "tags": dict,
+    "config_tags": dict,
+    "components": list,
+    "scaling": dict,
+}
+_SCALING = ("targets", "policies", "scheduled_actions", "alarms")
 _S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(.*))?")
 _NO_BUCKET = re.compile(r"\d+\.\d+\.\d+\.\d+|.*(\.\.|\.-|-\.).*")
 """An address, or dots that S3 does not take, though the letters are right."""
@@ -149,14 +158,30 @@ def load(clients: Clients, where: str) -> dict[str, Any]:
         text = Path(where).read_text(encoding="utf-8")
     try:
         found = json.loads(text)
-        good = found["format"] == FORMAT and found["what"] in (ENDPOINT, SCALING)
-        good = good and found.keys() >= _PARTS
-    except (ValueError, KeyError, TypeError, AttributeError):
+        good = _is_saved(found)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         good = False
     if not good:
         message = f"{where}: this is no saved endpoint of format {FORMAT}"
         raise SavingFailed(message)
     return dict(found)
+
+
+def _is_saved(found: Any) -> bool:
+    """Tell whether it has what a restore needs: nothing is begun with a part of it.
+
+    Raises: ValueError, KeyError, TypeError, AttributeError where it has not.
+    """
+    datetime.fromisoformat(found["endpoint"]["CreationTime"])
+    names = (found["endpoint"]["EndpointName"], found["config"]["EndpointConfigName"])
+    return (
+        found["format"] == FORMAT
+        and found["what"] in (ENDPOINT, SCALING)
+        and all(isinstance(found[part], kind) for part, kind in _PARTS.items())
+        and all(isinstance(name, str) for name in names)
+        and all(isinstance(found["scaling"][kind], list) for kind in _SCALING)
+        and all(isinstance(one["described"], dict) for one in found["components"])
+    )
 
 
 def _in_s3(where: str) -> re.Match[str] | None:
