@@ -78,6 +78,8 @@ NO_PLACES = (
         ({"grace_hours": -1}, "grace_hours"),
         ({"prices": {"ml.m5.large": "0.1"}}, "prices.ml.m5.large"),
         ({"prices": {"ml.m5.large": math.nan}}, "prices.ml.m5.large"),
+        ({"prices": {"ml.m5.large": math.inf}}, "prices.ml.m5.large"),
+        ({"prices": {"ml.m5.large": 10**400}}, "prices.ml.m5.large"),
         ({"dry_run": "false"}, "dry_run"),
         ({"idle_hour": 3}, "idle_hour"),
         ({"topic_arn": "nonsense"}, "topic_arn"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,7 +95,15 @@ def _save_to(place: str, *, in_lambda: bool) -> str:
 
 def _prices(given: Mapping[str, Any]) -> dict[str, float]:
     for name, price in given.items():
-        if isinstance(price, bool) or not isinstance(price, int | float) or not price >= 0:
+        if isinstance(price, bool) or not isinstance(price, int | float) or not _is_price(price):
             field_name, rule = f"prices.{name}", "must be a price an hour, a number of at least 0"
             raise EventError(field_name, rule)
     return dict(given)
+
+
+def _is_price(given: float) -> bool:
+    """Tell whether it is one that can be summed and told: JSON knows no infinity."""
+    try:
+        return math.isfinite(given) and given >= 0
+    except OverflowError:  # an integer beyond all floats
+        return False
