@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -14,14 +13,13 @@ from typing import Any
 
 from ..errors import IdleCullerError
 from ..fleet.clients import Clients
-from ..fleet.events import EventError
+from ..fleet.events import REGION, EventError
 from ..fleet.report import Report
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 Act = Callable[[argparse.Namespace], int]
 _MOST_ROWS = 500
 _AWS = ("boto3", "botocore")
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]+")
 
 
 def command(
@@ -203,7 +201,7 @@ def _tag(text: str) -> tuple[str, str]:
 
 
 def _region(text: str) -> str:
-    if not _REGION.fullmatch(text):
+    if not REGION.fullmatch(text):
         message = f"{text[:40]!r}: a region is written as eu-central-1"
         raise argparse.ArgumentTypeError(message)
     return text

@@ -26,6 +26,7 @@ _AMOUNT = re.compile(
     rf"(?:(?![eE][+-]?\d)\s*[^\d\s.,()+{_MINUS}].*)?"
 )
 """A number with thousands, its currency before it or its unit behind, a sign beside either."""
+_HALF_A_CENT = 0.005 + 1e-9
 _SPENDING = ("Cost", "Usage")
 """Budgets of reservations and Savings Plans warn of too little; nothing is to be stopped then."""
 
@@ -65,9 +66,16 @@ class BudgetAlert:
             return f"it is forecast to come to {self.used}; on_forecast is not set"
         if self.amount < 0:
             return f"{self.amount:g} is a credit of the budget {self.name}"
-        if self.percent < above_percent:
+        if self.percent < above_percent and not self._rounded_down_to(above_percent):
             return f"it has come to {self.used}; it acts from {above_percent:g} % on"
         return ""
+
+    def _rounded_down_to(self, percent: float) -> bool:
+        """Tell whether it may be so much: the letter has cents, AWS Budgets counts less than these.
+
+        It tells once a period: what is held back for half a cent is never told again.
+        """
+        return 0 < self.budgeted * percent / 100 - self.amount <= _HALF_A_CENT
 
     def to_json(self) -> dict[str, Any]:
         """Return it as it stands in the report."""

@@ -12,6 +12,8 @@ from ..errors import IdleCullerError
 from .selection import Selection
 
 PREFIX = "IDLE_CULLER_"
+REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}", re.ASCII)
+"""How a region is called: eu-central-1, us-gov-west-1, eusc-de-east-1."""
 _WHOLE = "event"
 _TOPIC = re.compile(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}")
 

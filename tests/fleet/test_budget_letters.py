@@ -116,6 +116,13 @@ def test_a_credit_never_acts() -> None:
         assert "is a credit" in alert.holds_back(0, True)
 
 
+def test_a_threshold_that_was_crossed_by_less_than_a_cent_is_crossed() -> None:
+    """Budgets tells of 3.2935, which is 33 % of 9.98, as $3.29; it does not tell again."""
+    for amount, acts in (("$3.29", True), ("$3.30", True), ("$3.28", False)):
+        alert = read_alert(letter(amount, budgeted="$9.98", threshold="> 33%"), "message")
+        assert (alert.holds_back(33, False) == "") == acts, amount
+
+
 def test_the_amount_is_that_of_its_own_alert() -> None:
     """Where a letter has both, a forecast does not pass for what was spent."""
     text = letter("$85.00") + "FORECASTED Amount: $500.00\n"

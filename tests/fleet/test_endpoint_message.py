@@ -84,7 +84,7 @@ def test_each_kind_is_told_in_a_list_of_its_own(account: World, told: Any) -> No
         "Idle endpoints": ["held", "pool"],
         "Idle variants and components of endpoints that are busy": ["two"],
         "Idle, cost nothing": ["zero"],
-        "Unknown: no traffic was seen, and nothing proves that there was none": ["dark"],
+        "Unknown: nothing proves that they are idle": ["dark"],
     }
     assert f"held ({REGION}), serverless: provisioned concurrency 3" in text
     assert f"pool ({REGION}), inference components: 1 x ml.m5.large" in text

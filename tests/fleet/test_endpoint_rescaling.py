@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from jupyter_idle_culler.fleet.endpoints.restoring import restore
 
-from .endpoint_world import OWN, TARGET, WHOLE, World
+from .endpoint_world import LATER, OWN, TARGET, WHOLE, World
 from .restore_world import brought_back, rich, scaled, scaling_of
 
 
@@ -138,3 +139,19 @@ def test_a_scheduled_action_does_not_raise_what_was_scaled_to_zero(
     restored = restore(account.clients, str(report.changed[0]["saved"]), dry_run=False)
     assert not restored.failed, restored.failed
     assert actions() == ["morning"]
+
+
+def test_what_was_changed_a_moment_ago_is_not_scaled_to_zero(
+    account: World, tmp_path: Path
+) -> None:
+    """Somebody may have given it instances for a test; a day later it is."""
+    account.sagemaker.add_endpoint("e", asynchronous=True)
+    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, [*WHOLE, *LATER], 0)
+    changed = account.now - timedelta(minutes=5)
+    account.sagemaker.endpoints["e"]["LastModifiedTime"] = changed
+    event: dict[str, Any] = {"action": "scale-to-zero", "match_all": True, "dry_run": False}
+    report = account.run(save_to=str(tmp_path), **event)
+    reason = f"it was changed at {changed:%Y-%m-%d %H:%M} UTC"
+    assert (report.skipped, report.changed) == ([{"name": "e", "reason": reason}], [])
+    report = account.run(at=25, save_to=str(tmp_path), **event)
+    assert [one["name"] for one in report.changed] == ["e"]

@@ -10,8 +10,14 @@ from typing import Any
 
 import pytest
 
+from jupyter_idle_culler.fleet.endpoints.reading import components_of, described
 from jupyter_idle_culler.fleet.endpoints.restoring import restore
-from jupyter_idle_culler.fleet.endpoints.saving import SavingFailed
+from jupyter_idle_culler.fleet.endpoints.saving import (
+    ENDPOINT,
+    SavingFailed,
+    described_in_full,
+    save,
+)
 from jupyter_idle_culler.fleet.endpoints.scaling import NAMESPACE
 
 from ..aws.endpoints import arn_of, variant
@@ -261,3 +267,22 @@ def test_a_name_that_is_in_use_again_is_not_restored_over(account: World, tmp_pa
     told = account.clients.autoscaling.describe_scalable_targets(ServiceNamespace="sagemaker")
     assert [target["MaxCapacity"] for target in told["ScalableTargets"]] == [9]
     assert account.sagemaker.tags[arn_of("endpoint", "e")] == {"team": "other"}
+
+
+def test_what_a_removal_that_was_interrupted_took_is_brought_back(
+    account: World, tmp_path: Path
+) -> None:
+    """Its component is gone, it itself is not: it is the one that was saved."""
+    account.sagemaker.add_endpoint("e", [variant(kind="host")], tags={"team": "a"})
+    account.sagemaker.add_component("c", "e")
+    sagemaker = account.clients.sagemaker
+    listed = components_of(sagemaker, "e")
+    endpoint = described(sagemaker, account.clients.region, "e", {}, listed)
+    saved = described_in_full(account.clients, endpoint, ENDPOINT)
+    where = save(account.clients, str(tmp_path), saved)
+    sagemaker.delete_inference_component(InferenceComponentName="c")
+    account.sagemaker.components.clear()
+    report = brought_back(account, where)
+    assert not report.failed, report.failed
+    assert report.changed[0]["steps"] == ["inference component c", "scaling"]
+    assert list(account.sagemaker.components) == ["c"]

@@ -12,7 +12,7 @@ _LISTS = (
     ("idle", "Idle endpoints"),
     ("idle_variants", "Idle variants and components of endpoints that are busy"),
     ("idle_costs_nothing", "Idle, cost nothing"),
-    ("unknown", "Unknown: no traffic was seen, and nothing proves that there was none"),
+    ("unknown", "Unknown: nothing proves that they are idle"),
 )
 
 

@@ -286,6 +286,9 @@ class Region:
             self._report.skip(name, "only asynchronous endpoints can be scaled to zero")
         elif scales_to_zero(former := read_scaling(self._clients, endpoint), endpoint):
             self._report.skip(name, "it scales to zero already")
+        elif endpoint.modified > self._window.since:
+            # Somebody works on it, as by other instances for a test: this has no grace.
+            self._report.skip(name, f"it was changed at {endpoint.modified:{_DATE}}")
         elif self._settings.dry_run:
             self._report.change(name, action=SCALE_TO_ZERO)
         else:

@@ -105,6 +105,9 @@ class _Restorer:
         return steps
 
     def _is_ours(self, there: Json) -> bool:
+        """Tell whether it is the one that was saved, or one that a restore of it has begun."""
+        if there["CreationTime"].isoformat() == self._born:
+            return True
         tags = tags_of(self._sagemaker, there["EndpointArn"])
         return tags.get(RESTORING_TAG) == self._born
 

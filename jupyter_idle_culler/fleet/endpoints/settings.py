@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from ..events import EventError, EventReader
+from ..events import REGION, EventError, EventReader
 from ..selection import Selection
 from .saving import is_bucket_place
 
@@ -17,7 +16,6 @@ REPORT, MARK, DELETE, SCALE_TO_ZERO = "report", "mark", "delete", "scale-to-zero
 ACTIONS = (REPORT, MARK, DELETE, SCALE_TO_ZERO)
 MOST_HOURS = 2160.0
 """90 days: of the idle time and as much of a grace CloudWatch still has metrics by the hour."""
-_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
 _IN_LAMBDA = "AWS_LAMBDA_FUNCTION_NAME"
 
 
@@ -74,7 +72,7 @@ def read(event: Any, environ: Mapping[str, str]) -> Settings:
 
 def _regions(given: Sequence[str]) -> tuple[str, ...]:
     for region in given:
-        if not _REGION.fullmatch(region):
+        if not REGION.fullmatch(region):
             field_name, rule = "regions", f"{region!r} is not how a region is called: eu-central-1"
             raise EventError(field_name, rule)
     return tuple(dict.fromkeys(given))
