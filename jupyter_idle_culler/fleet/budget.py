@@ -23,11 +23,10 @@ from .notify import publish
 from .report import DRY, Report, groups
 from .running_apps import UNKNOWN_USER, App, RunningApps, delete_app
 from .selection import Selection, exempt
-from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_signal
+from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_ages, read_signal
 from .sns_letters import Letter, letters_of
 
 DELETE = "delete"
-_MOST_MINUTES = 60.0 * 24 * 14
 _MOST_PERCENT = 1_000_000.0
 
 
@@ -71,8 +70,7 @@ def read(event: Any, environ: Mapping[str, str], own_account: str = "") -> tuple
         reader.dry_run(),
         reader.topic(),
         reader.text("region"),
-        reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
-        reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),
+        *read_ages(reader),
     )
     account = _account(reader, own_account)
     if letters is None:

@@ -15,10 +15,9 @@ from .listing import Progress
 from .notify import publish
 from .report import DRY, Report, groups
 from .schedules import read_schedules
-from .signals import MAX_AGE_MINUTES, QUIET_MINUTES
+from .signals import MOST_MINUTES, read_ages
 
 RECONCILE = "reconcile"
-_MOST_MINUTES = 60.0 * 24 * 14
 
 
 def read_plan(reader: EventReader) -> Plan:
@@ -27,9 +26,8 @@ def read_plan(reader: EventReader) -> Plan:
     rules = Rules(
         action,
         reader.choice("stop_mode", (SOFT, HARD), SOFT),
-        timedelta(minutes=reader.number("grace_minutes", 120, most=_MOST_MINUTES)),
-        reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
-        reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),
+        timedelta(minutes=reader.number("grace_minutes", 120, most=MOST_MINUTES)),
+        *read_ages(reader),
     )
     schedules = read_schedules(reader.object("schedules"))
     default = reader.text("default_schedule")
@@ -59,7 +57,7 @@ def run(
     plan = read_plan(reader)
     topic = reader.topic()
     region = reader.text("region")
-    every = timedelta(minutes=reader.number("every_minutes", 0, most=_MOST_MINUTES))
+    every = timedelta(minutes=reader.number("every_minutes", 0, most=MOST_MINUTES))
     reader.finish()
     now = now or datetime.now(timezone.utc)
     clients = clients or Clients(region or None)

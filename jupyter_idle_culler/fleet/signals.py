@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 
+from .events import EventReader
+
 SIGN_TAG = "idle-culler:sign-of-life"
 MAX_AGE_MINUTES = 45.0
 """A sign that is older says nothing: three times the pause between two that are written."""
@@ -18,6 +20,8 @@ IDLE_MAX_AGE_MINUTES, IDLE_MOST_AHEAD_MINUTES = 20.0, 5.0
 """A sign of idleness counts for less long: one that missed its renewal, after 15 minutes, may come
 from a machine that is too busy to write. Nor can the future be known. Of work, age is no danger."""
 QUIET_MINUTES = 10.0
+MOST_MINUTES = 60.0 * 24 * 14
+"""Two weeks: the longest time that an event may give in minutes."""
 _VALUE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (working|idle|unknown)(?: (\d{1,7}))?")
 CLOCKS_DIFFER = timedelta(minutes=1)
 WORKING, IDLE, SILENT = "working", "idle", "unknown"
@@ -30,6 +34,14 @@ class Signal:
     verdict: str
     reason: str
     idle: timedelta = timedelta()
+
+
+def read_ages(reader: EventReader) -> tuple[float, float]:
+    """Read how old a sign may be and which pause counts as work, in minutes. Raises: EventError."""
+    return (
+        reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=MOST_MINUTES),
+        reader.number("quiet_minutes", QUIET_MINUTES, most=MOST_MINUTES),
+    )
 
 
 def read_signal(

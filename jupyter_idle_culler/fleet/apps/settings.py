@@ -10,10 +10,9 @@ from typing import Any
 from ..due import HARD, SOFT
 from ..events import EventReader
 from ..selection import Selection
-from ..signals import MAX_AGE_MINUTES, QUIET_MINUTES
+from ..signals import MAX_AGE_MINUTES, QUIET_MINUTES, read_ages
 
 MOST_HOURS = 24.0 * 365
-_MOST_MINUTES = 60.0 * 24 * 14
 
 
 @dataclass(frozen=True)
@@ -44,8 +43,7 @@ def read(event: Any, environ: Mapping[str, str]) -> Settings:
         timedelta(hours=hours) if hours else None,
         reader.choice("stop_mode", (SOFT, HARD), SOFT),
         reader.flag("instances", True),
-        reader.number("signal_max_age_minutes", MAX_AGE_MINUTES, least=1, most=_MOST_MINUTES),
-        reader.number("quiet_minutes", QUIET_MINUTES, most=_MOST_MINUTES),
+        *read_ages(reader),
         reader.text("region"),
         reader.topic(),
         reader.dry_run(),
