@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -68,7 +69,8 @@ class EventReader:
         """Return a number within bounds."""
         value = self._value(name, default)
         good = isinstance(value, int | float) and not isinstance(value, bool)
-        if not good or not (least <= value <= most and math.isfinite(value)):
+        # Python compares whole numbers with floats exactly: none beyond all floats fits here.
+        if not good or not least <= value <= min(most, sys.float_info.max):
             rule = f"from {least:g} to {most:g}" if most < math.inf else f"of at least {least:g}"
             raise EventError(name, f"must be a number {rule}, not {_short(value)}")
         return float(value)

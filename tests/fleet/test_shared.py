@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -183,3 +184,15 @@ def test_acting_has_to_be_asked_for_by_the_event_or_else_by_the_environment(
 ) -> None:
     """What the event says stands above what the function was deployed with."""
     assert EventReader(event, environment).dry_run() == dry
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**400, -(10**400), math.inf, -math.inf, math.nan],
+    ids=["huge", "very small", "inf", "-inf", "nan"],
+)
+def test_a_number_beyond_all_floats_names_its_field(value: float) -> None:
+    """JSON has whole numbers of any length, and Python reads Infinity and NaN from it, too."""
+    with pytest.raises(EventError, match="must be a number of at least 0") as refused:
+        EventReader({"backlog_per_instance": value}, {}).number("backlog_per_instance", 1)
+    assert refused.value.field == "backlog_per_instance"
