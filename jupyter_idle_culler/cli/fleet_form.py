@@ -95,7 +95,7 @@ def json_file(path: Path, field: str) -> Any:
     """Return what a file holds for a field of an event. Raises: EventError, OSError."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise EventError(field, f"{path} is not JSON: {error}") from None
 
 

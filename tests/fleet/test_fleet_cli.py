@@ -175,3 +175,15 @@ def test_a_long_scan_shows_on_a_terminal_how_far_it_is(office: Office) -> None:
     assert "\r\x1b[K200 notebook instances" in shown
     assert shown.endswith("\r\x1b[K")
     assert done.stdout.splitlines()[-1] == "250 matched: 0 would be changed, 250 left alone."
+
+
+def test_a_file_nested_beyond_reading_is_refused_in_a_line(
+    fleet_command: Run, tmp_path: Path
+) -> None:
+    """Python's reader of JSON ends at some depth, with another error than for a wrong letter."""
+    path = tmp_path / "deep.json"
+    path.write_text("[" * 100_000, encoding="utf-8")
+    code, out, said = fleet_command("reconcile", "--all", "--schedules", str(path))
+    assert (code, out) == (2, "")
+    assert "schedules: " in said
+    assert "Traceback" not in said
