@@ -527,6 +527,26 @@ def test_everything_is_meant_only_where_that_is_said(parameters: dict[str, str],
     assert Stack(**parameters).broken_rules() == ([rule] if rule else [])
 
 
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        (
+            "BudgetAmount",
+            ("0", "1", "500", "99.50"),
+            ("0.0", "00", "-1", "0.5", "1e3", "1,000", ""),
+        ),
+        ("BudgetActPercent", ("1", "80", "100", "1000"), ("0", "80.0", "080", "1001", "")),
+    ],
+)
+def test_a_number_that_conditions_compare_is_written_one_way(
+    name: str, right: tuple[str, ...], wrong: tuple[str, ...]
+) -> None:
+    """They compare texts: 0.0 would be a budget of nothing, 80.0 a second notification at 80."""
+    pattern = parsed()["Parameters"][name]["AllowedPattern"]
+    assert all(re.fullmatch(pattern, text) for text in right)
+    assert not any(re.fullmatch(pattern, text) for text in wrong)
+
+
 def test_the_guardrail_is_the_policy_that_is_rendered() -> None:
     """From the same list; Studio's system type is allowed."""
     types = "ml.t3.*,ml.m5.large"
