@@ -24,6 +24,20 @@ _NOTHING = object()
 _ALWAYS = {"Fn::Equals": ["", ""]}
 
 
+EVERYTHING = {
+    "SchedulesApply": "yes",
+    "EndpointsApply": "yes",
+    "AppsApply": "yes",
+    "AppMaxAgeHours": "72",
+    "BudgetAmount": "500",
+    "BudgetApply": "yes",
+    "InstanceTypes": "ml.t3.*,ml.m5.large",
+    "EndpointNameContains": "dev-",
+    **{"Email": "a@example.org", "SecondEmail": "b@example.org", "Phone": "+491701234567"},
+}
+"""Every part on, acting, with somebody who is told."""
+
+
 class _Loader(yaml.SafeLoader):
     pass
 
