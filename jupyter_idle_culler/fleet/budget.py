@@ -21,7 +21,7 @@ from .events import EventError, EventReader
 from .instances import Plan, Run
 from .notify import publish
 from .report import DRY, Report, groups
-from .running_apps import UNKNOWN_USER, App, RunningApps, delete_app
+from .running_apps import NOT_SELECTED, UNKNOWN_USER, App, RunningApps, delete_app
 from .selection import Selection, exempt
 from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_ages, read_signal
 from .sns_letters import Letter, letters_of
@@ -121,7 +121,7 @@ def run(
         _delete_apps(clients, settings, now, deadline, report)
     if report.remaining:
         # Budgets does not tell twice: a failed invocation is what Lambda repeats.
-        report.fail("what remains", f"time did not suffice for {len(report.remaining)}")
+        report.fail("what remains", f"time did not suffice for {len(report.left())}")
     if settings.topic_arn:
         told = subject(report, acting), paragraphs(report, acting), subject(report, acting)
         try:
@@ -153,6 +153,7 @@ def _stop_notebooks(
     report.skipped += one.skipped
     report.failed += one.failed
     report.remaining += one.remaining
+    report.details |= one.details
 
 
 def _delete_apps(
@@ -185,7 +186,8 @@ def _delete(
     report: Report,
 ) -> None:
     try:
-        reason = _kept(running.as_now(app), settings, now)
+        latest = running.as_now(app)
+        reason = NOT_SELECTED if latest is None else _kept(latest, settings, now)
         if reason:
             report.skip(app.path, reason)
             return
@@ -237,7 +239,7 @@ def paragraphs(report: Report, alert: BudgetAlert) -> list[str]:
         "Stopped": [_line(each) for each in report.changed if each["action"] == STOP],
         "Deleted": [_line(each) for each in report.changed if each["action"] == DELETE],
         "Failed": [f"{each['name']}: {each['error']}" for each in report.failed],
-        "Not done, for lack of time": report.remaining,
+        "Not done, for lack of time": report.left(),
         "Left running": [f"{each['name']}: {each['reason']}" for each in report.skipped],
     }
     return told + groups(rows)

@@ -90,6 +90,8 @@ class Run:
             sent = acts and still.what == what.what and self._act(instance, still)
             if not acts or still.what != what.what:
                 self.report.skip(instance.name, still.reason)
+            if still.what != what.what:
+                self.since[instance.name] = self._now
             if what.what == START and not sent:
                 not_sent.append(instance)
         if not self._plan.dry_run:
@@ -104,7 +106,12 @@ class Run:
         except Exception as error:  # boto3's, ours: in doubt nothing is done
             self.report.fail(f"the tags of {len(acting)} instances, before acting", error)
             return {each.arn: Due(NOTHING, "its tags could not be read again") for each in acting}
-        return {each.arn: self._due(each, now) for each in fresh}
+        return {
+            each.arn: self._due(each, now)
+            if self._plan.selection.matches(each.name, each.tags)
+            else Due(NOTHING, "its tags were changed: it is not selected any more")
+            for each in fresh
+        }
 
     def _due(self, instance: Instance, now: datetime) -> Due:
         plan = self._plan

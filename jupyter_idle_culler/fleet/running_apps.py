@@ -16,6 +16,7 @@ from .spaces import Owners, Space
 IN_SERVICE = "InService"
 FRESH_SECONDS = 60.0
 """Tags that were read longer ago are read again before an app is deleted."""
+NOT_SELECTED = "its tags were changed: it is not selected any more"
 UNKNOWN_USER = "unknown: whose space it is, and so whether that user is exempt"
 _FREE = ("JupyterServer", "RStudioServerPro")
 _KINDS = ("sagemaker:app", "sagemaker:space", "sagemaker:user-profile")
@@ -82,6 +83,7 @@ class RunningApps:
     ) -> None:
         self._clients, self._selection, self._known = clients, selection, known
         self._tags: dict[str, dict[str, str]] = {}
+        self._users_mattered = False
         self._read_at = float("-inf")
 
     def __iter__(self) -> Iterator[App]:
@@ -90,8 +92,8 @@ class RunningApps:
         Tags come first: who cannot read them knows no exemption.
         """
         self._read_tags()
-        matter = _users_matter(self._tags, self._selection)
-        owners = Owners(self._clients, self._known) if matter else None
+        self._users_mattered = _users_matter(self._tags, self._selection)
+        owners = Owners(self._clients, self._known) if self._users_mattered else None
         for each in items(self._clients.sagemaker, "list_apps", "Apps", MaxResults=100):
             if each["Status"] != IN_SERVICE:
                 continue
@@ -102,15 +104,19 @@ class RunningApps:
             if self._selection.matches(app.owner, app.tags):
                 yield app
 
-    def as_now(self, app: App) -> App:
+    def as_now(self, app: App) -> App | None:
         """Return an app with what its tags say now; itself, where they were read a moment ago.
 
-        Raises: botocore's errors, BadAnswer.
+        None: it is not selected any more. Raises: botocore's errors, BadAnswer.
         """
-        if time.monotonic() - self._read_at <= FRESH_SECONDS:
-            return app
-        self._read_tags()
-        return replace(app, tags=of_this_life(_tags_on(app.places, self._tags), app.created))
+        if time.monotonic() - self._read_at > FRESH_SECONDS:
+            self._read_tags()
+        tags = of_this_life(_tags_on(app.places, self._tags), app.created)
+        if not self._selection.matches(app.owner, tags):
+            return None
+        # Whose a space is was not asked for, where no user had a tag that decides.
+        missed = not self._users_mattered and _users_matter(self._tags, self._selection)
+        return replace(app, tags=tags, user_known=app.user_known and not (missed and app.has_space))
 
     def _read_tags(self) -> None:
         self._tags = _tags(self._clients)
@@ -161,7 +167,7 @@ def _app(listed: Mapping[str, Any], tags: Mapping[str, Mapping[str, str]], user:
     owner = space or listed.get("UserProfileName", "")
     kind, name, created = listed["AppType"], listed["AppName"], listed["CreationTime"]
     places = (
-        f"user-profile/{domain}/{user}",
+        f"user-profile/{domain}/{user or ''}",
         f"space/{domain}/{space}",
         f"app/{domain}/{owner}/{kind}/{name}",
     )

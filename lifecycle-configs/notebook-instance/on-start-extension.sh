@@ -141,6 +141,8 @@ print(lzma.decompress(n.to_bytes(9999,"big").lstrip(b"\0")).decode())' "$AUTOSTO
 schedule() {
   local n=${CRON_SCHEDULE%% *}
   n=${n#*/}
+  # At minute 0 is each hour.
+  n=${n/#0/60}
   # shellcheck disable=SC2086 # $RUN is words
   if [ -d /etc/cron.d ] && grep -qsxE 'crond?' /proc/[0-9]*/comm; then
     put /etc/cron.d/$NAME "MAILTO=\"\"
@@ -275,7 +277,7 @@ work() {
 main() {
   trap 'exit 0' EXIT
   [ $EUID = 0 ] || exec sudo -n /bin/bash "$0"
-  mkdir -p $LIB $STATE || die "$LIB cannot be made"
+  mkdir -p $LIB $STATE || die "no $LIB"
   exec 9>$LIB/lock
   flock -n 9 || { say 'at it already' && exit; }
   set -m

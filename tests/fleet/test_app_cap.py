@@ -203,6 +203,40 @@ def test_a_run_that_is_out_of_time_names_the_rest_and_another_begins_elsewhere(
     assert reached == names
 
 
+@pytest.mark.parametrize("turned", ["not-selected", "user-exempt"])
+@pytest.mark.parametrize("budget", [False, True], ids=["cap", "budget"])
+def test_a_tag_that_changes_during_the_run_is_seen_before_each_deletion(
+    studio: DomainStandIn, monkeypatch: pytest.MonkeyPatch, budget: bool, turned: str
+) -> None:
+    """What is not meant any more stays; so does what a user owns who may be exempt since."""
+    monkeypatch.setattr(running_apps, "FRESH_SECONDS", 0.0)
+    for number in range(3):
+        app(studio, f"dev-{number}", hours=30, tags={"team": "a"}, of="ada")
+    delete = studio._DeleteApp
+
+    def meanwhile(parameters: Any) -> Any:
+        if turned == "user-exempt":
+            tag_user(studio, "ada", **{EXEMPT: "yes"})
+        else:
+            for tags in studio.tags.values():
+                tags.pop("team", None)
+        return delete(parameters)
+
+    monkeypatch.setattr(studio, "_DeleteApp", meanwhile)
+    clients = Clients(None, session())
+    event: dict[str, Any] = {"tags": {"team": "a"}, "dry_run": False, "stop_mode": "hard"}
+    if budget:
+        event |= {"message": letter(), "notebooks": False}
+        report = run_budget(event, {}, Deadline.never(), clients=clients)
+    else:
+        event |= {"max_age_hours": 24}
+        report = run_for(event, {}, Deadline.never(), now=NOW, clients=clients)
+    assert len(report.changed) == 1
+    reasons = {each["reason"].partition(":")[0] for each in report.skipped}
+    expected = "unknown" if turned == "user-exempt" else "its tags were changed"
+    assert reasons == {expected}
+
+
 @pytest.mark.parametrize("budget", [False, True], ids=["cap", "budget"])
 def test_work_that_begins_during_the_run_is_seen_before_each_deletion(
     studio: DomainStandIn, monkeypatch: pytest.MonkeyPatch, budget: bool

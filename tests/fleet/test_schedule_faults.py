@@ -199,13 +199,13 @@ def test_a_list_that_is_too_long_for_the_time_ends_early(office: Office) -> None
     assert report.left()[-1] == "and what comes after dev-099 in the list"
 
 
-@pytest.mark.parametrize("turned", ["works", "is-exempt", "is-unreadable"])
+@pytest.mark.parametrize("turned", ["works", "is-exempt", "is-not-meant", "is-unreadable"])
 def test_what_took_long_is_looked_at_again_before_each_act(
     office: Office, monkeypatch: pytest.MonkeyPatch, turned: str
 ) -> None:
     """Work that begins, and an exemption that is made, while a run goes on is respected."""
     monkeypatch.setattr(instances, "FRESH_SECONDS", 0.0)
-    arns = [office.add(f"dev-{number}") for number in range(3)]
+    arns = [office.add(f"dev-{number}", tags={"team": "a"}) for number in range(3)]
     office.at("22:00")
     for number in range(3):
         office.sign(f"dev-{number}", "idle 30")
@@ -218,12 +218,14 @@ def test_what_took_long_is_looked_at_again_before_each_act(
                 office.sagemaker.tags[arn][SIGN_TAG] = f"{office.now:%Y-%m-%dT%H:%M:%SZ} working"
             elif turned == "is-exempt":
                 office.sagemaker.tags[arn][OPT_OUT_TAG] = "yes"
+            elif turned == "is-not-meant":
+                office.sagemaker.tags[arn]["team"] = "b"
         if turned == "is-unreadable":
             office.sagemaker.refuses.add("tags")
         return stop(parameters)
 
     monkeypatch.setattr(office.sagemaker, "_StopNotebookInstance", meanwhile)
-    report = office.run()
+    report = office.run(tags={"team": "a"})
     assert done(report) == {"dev-0": "stop"}
     assert why(report).keys() == {"dev-1", "dev-2"}
     assert bool(report.failed) == (turned == "is-unreadable")

@@ -110,7 +110,10 @@ def test_cron_fires_what_a_user_of_a_space_set_up(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize("script", [s for s in AUTOSTOPS if "instance" in s.path], ids=name_of)
-@pytest.mark.parametrize(("schedule", "every"), [("* * * * *", "1min"), ("*/5 * * * *", "5min")])
+@pytest.mark.parametrize(
+    ("schedule", "every"),
+    [("* * * * *", "1min"), ("*/5 * * * *", "5min"), ("0 * * * *", "60min")],
+)
 def test_without_cron_a_systemd_timer_runs_it(
     machine: Machine, script: Script, schedule: str, every: str
 ) -> None:

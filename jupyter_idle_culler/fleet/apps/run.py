@@ -14,7 +14,7 @@ from ..listing import matching
 from ..notify import publish
 from ..order import turned
 from ..report import Report
-from ..running_apps import IN_SERVICE, UNKNOWN_USER, App, RunningApps, delete_app
+from ..running_apps import IN_SERVICE, NOT_SELECTED, UNKNOWN_USER, App, RunningApps, delete_app
 from ..selection import exempt
 from ..signals import IDLE
 from ..spaces import Space, spaces
@@ -130,6 +130,9 @@ class _Run:
         try:
             if not self._settings.dry_run:
                 latest = self._running.as_now(app)
+                if latest is None:
+                    self.report.skip(app.path, NOT_SELECTED)
+                    return
                 passed = timedelta(seconds=time.monotonic() - self._began)
                 seen = watched_app(latest, owner, shutdown, self._settings, self._now + passed)
                 kept = self._kept(latest, seen)

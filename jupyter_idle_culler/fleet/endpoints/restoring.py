@@ -106,7 +106,7 @@ class _Restorer:
 
     def _is_ours(self, there: Json) -> bool:
         """Tell whether it is the one that was saved, or one that a restore of it has begun."""
-        if there["CreationTime"].isoformat() == self._born:
+        if there["CreationTime"] == datetime.fromisoformat(self._born):
             return True
         tags = tags_of(self._sagemaker, there["EndpointArn"])
         return tags.get(RESTORING_TAG) == self._born
