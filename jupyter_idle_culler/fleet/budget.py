@@ -21,8 +21,8 @@ from .events import EventError, EventReader
 from .instances import Plan, Run
 from .notify import publish
 from .report import DRY, Report, groups
-from .running_apps import NOT_SELECTED, UNKNOWN_USER, App, RunningApps, delete_app
-from .selection import Selection, exempt
+from .running_apps import UNKNOWN_USER, App, RunningApps, delete_app
+from .selection import NOT_SELECTED, Selection, exempt
 from .signals import IDLE, MAX_AGE_MINUTES, QUIET_MINUTES, read_ages, read_signal
 from .sns_letters import Letter, letters_of
 

@@ -26,12 +26,11 @@ from .due import (
 from .listing import Progress, matching, with_tags_of_now, write_tag
 from .report import Report
 from .schedules import Schedule
-from .selection import Selection, exempt
+from .selection import NOT_SELECTED, Selection, exempt
+from .signals import FRESH_SECONDS
 
 SCHEDULE_TAG = "idle-culler:schedule"
 """Names the schedule of an instance, or several with blanks between them."""
-FRESH_SECONDS = 60.0
-"""What was read longer ago is read again before a start or stop: work may have begun since."""
 _OURS_ALREADY = {START: re.compile(r"\((Pending|InService)\)"), STOP: re.compile(r"\(Stopping\)")}
 """A call whose answer got lost is repeated by boto3, and then refused in these states."""
 
@@ -109,7 +108,7 @@ class Run:
         return {
             each.arn: self._due(each, now)
             if self._plan.selection.matches(each.name, each.tags)
-            else Due(NOTHING, "its tags were changed: it is not selected any more")
+            else Due(NOTHING, NOT_SELECTED)
             for each in fresh
         }
 

@@ -10,13 +10,10 @@ from typing import Any
 
 from .clients import Clients, items
 from .selection import OPT_OUT_TAG, Selection
-from .signals import of_this_life
+from .signals import FRESH_SECONDS, of_this_life
 from .spaces import Owners, Space
 
 IN_SERVICE = "InService"
-FRESH_SECONDS = 60.0
-"""Tags that were read longer ago are read again before an app is deleted."""
-NOT_SELECTED = "its tags were changed: it is not selected any more"
 UNKNOWN_USER = "unknown: whose space it is, and so whether that user is exempt"
 _FREE = ("JupyterServer", "RStudioServerPro")
 _KINDS = ("sagemaker:app", "sagemaker:space", "sagemaker:user-profile")

@@ -6,6 +6,7 @@ import fnmatch
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+NOT_SELECTED = "its tags were changed: it is not selected any more"
 OPT_OUT_TAG = "idle-culler:exempt"
 """A resource with this tag is left alone, whatever matches it (unless the value says no)."""
 

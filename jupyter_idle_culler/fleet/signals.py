@@ -20,6 +20,8 @@ IDLE_MAX_AGE_MINUTES, IDLE_MOST_AHEAD_MINUTES = 20.0, 5.0
 """A sign of idleness counts for less long: one that missed its renewal, after 15 minutes, may come
 from a machine that is too busy to write. Nor can the future be known. Of work, age is no danger."""
 QUIET_MINUTES = 10.0
+FRESH_SECONDS = 60.0
+"""Tags that were read longer ago are read again before an act: work may have begun since."""
 MOST_MINUTES = 60.0 * 24 * 14
 """Two weeks: the longest time that an event may give in minutes."""
 _VALUE = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) (working|idle|unknown)(?: (\d{1,7}))?")

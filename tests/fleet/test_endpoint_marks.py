@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,20 @@ from ..aws.stand_in import Refusal
 from .endpoint_world import LATER, WHOLE, World, topic_with_queue
 
 
+def _deletion(account: World, save_to: Path) -> tuple[dict[str, Any], Callable[[], list[str]]]:
+    """Have an idle endpoint; return what marks and deletes it, and what the topic hears."""
+    account.sagemaker.add_endpoint("e")
+    account.host("e", [*WHOLE, *LATER])
+    topic, received = topic_with_queue()
+    event = {"action": "delete", "name_contains": "e", "dry_run": False, "topic_arn": topic}
+    return {**event, "save_to": str(save_to)}, received
+
+
 def test_a_mark_of_which_nobody_was_told_is_none(
     account: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The run ended between mark and message: the next one marks anew, and tells."""
-    account.sagemaker.add_endpoint("e")
-    account.host("e", [*WHOLE, *LATER])
-    topic, received = topic_with_queue()
-    event: dict[str, Any] = {
-        "action": "delete", "name_contains": "e", "dry_run": False,
-        "save_to": str(tmp_path), "topic_arn": topic,
-    }  # fmt: skip
+    event, received = _deletion(account, tmp_path)
     arn = arn_of("endpoint", "e")
 
     def interrupted(*_: object) -> None:
@@ -55,13 +58,7 @@ def test_a_mark_that_cannot_be_confirmed_does_not_count(
     account: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """People were told a date; without the tag the endpoint stays longer, not shorter."""
-    account.sagemaker.add_endpoint("e")
-    account.host("e", [*WHOLE, *LATER])
-    topic, _ = topic_with_queue()
-    event: dict[str, Any] = {
-        "action": "delete", "name_contains": "e", "dry_run": False,
-        "save_to": str(tmp_path), "topic_arn": topic,
-    }  # fmt: skip
+    event, _ = _deletion(account, tmp_path)
     refusal = Refusal("AccessDeniedException", "no")
 
     def second(asked: Mapping[str, Any]) -> Refusal | None:

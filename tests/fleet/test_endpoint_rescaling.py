@@ -15,6 +15,20 @@ from .endpoint_world import LATER, OWN, TARGET, WHOLE, World
 from .restore_world import brought_back, rich, scaled, scaling_of
 
 
+def _to_zero(save_to: Path) -> dict[str, Any]:
+    """Return the event that scales everything asynchronous to zero."""
+    event = {"action": "scale-to-zero", "match_all": True, "dry_run": False}
+    return {**event, "save_to": str(save_to)}
+
+
+def _queue(account: World) -> Any:
+    """Have an idle asynchronous endpoint of one to four instances; return what scales it."""
+    account.sagemaker.add_endpoint("e", asynchronous=True)
+    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
+    account.clients.autoscaling.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    return account.clients.autoscaling
+
+
 def test_scaling_to_zero_is_finished_by_the_next_run_and_the_former_scaling_stays_saved(
     account: World, tmp_path: Path
 ) -> None:
@@ -22,12 +36,7 @@ def test_scaling_to_zero_is_finished_by_the_next_run_and_the_former_scaling_stay
     rich(account)
     scaled(account)
     before = scaling_of(account)
-    event: dict[str, Any] = {
-        "action": "scale-to-zero",
-        "match_all": True,
-        "dry_run": False,
-        "save_to": str(tmp_path),
-    }
+    event = _to_zero(tmp_path)
     account.proxy.refuses.add("PutMetricAlarm")
     first = account.run(**event)
     assert [failure["name"] for failure in first.failed] == ["e"]
@@ -50,10 +59,7 @@ def test_what_was_former_is_kept_where_scaling_to_zero_was_interrupted(
     account: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: str
 ) -> None:
     """The next run does the rest; the restore brings back what was before the first."""
-    account.sagemaker.add_endpoint("e", asynchronous=True)
-    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
-    client = account.clients.autoscaling
-    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    client = _queue(account)
     client.put_scaling_policy(
         **TARGET,
         PolicyName="step",
@@ -61,12 +67,7 @@ def test_what_was_former_is_kept_where_scaling_to_zero_was_interrupted(
         StepScalingPolicyConfiguration={"AdjustmentType": "ChangeInCapacity"},
     )
     former = scaling_of(account)
-    event: dict[str, Any] = {
-        "action": "scale-to-zero",
-        "match_all": True,
-        "dry_run": False,
-        "save_to": str(tmp_path),
-    }
+    event = _to_zero(tmp_path)
 
     def refuse(**asked: Any) -> None:
         message = "not now"
@@ -91,16 +92,8 @@ def test_what_somebody_set_after_the_first_time_is_saved_beside_it(
     account: World, tmp_path: Path
 ) -> None:
     """Scaled to zero, then 2 to 8 by a person, then to zero again: restoring gives 2 to 8."""
-    account.sagemaker.add_endpoint("e", asynchronous=True)
-    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
-    client = account.clients.autoscaling
-    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
-    event: dict[str, Any] = {
-        "action": "scale-to-zero",
-        "match_all": True,
-        "dry_run": False,
-        "save_to": str(tmp_path),
-    }
+    client = _queue(account)
+    event = _to_zero(tmp_path)
     first = account.run(**event).changed[0]["saved"]
     client.register_scalable_target(**TARGET, MinCapacity=2, MaxCapacity=8)
     chosen = scaling_of(account)
@@ -116,19 +109,14 @@ def test_a_scheduled_action_does_not_raise_what_was_scaled_to_zero(
     account: World, tmp_path: Path
 ) -> None:
     """It goes, and comes back with the rest of the former scaling."""
-    account.sagemaker.add_endpoint("e", asynchronous=True)
-    account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, WHOLE, 0)
-    client = account.clients.autoscaling
-    client.register_scalable_target(**TARGET, MinCapacity=1, MaxCapacity=4)
+    client = _queue(account)
     client.put_scheduled_action(
         **TARGET,
         ScheduledActionName="morning",
         Schedule="cron(0 7 * * ? *)",
         ScalableTargetAction={"MinCapacity": 2},
     )
-    report = account.run(
-        action="scale-to-zero", match_all=True, dry_run=False, save_to=str(tmp_path)
-    )
+    report = account.run(**_to_zero(tmp_path))
     assert not report.failed, report.failed
 
     def actions() -> list[str]:
@@ -149,9 +137,9 @@ def test_what_was_changed_a_moment_ago_is_not_scaled_to_zero(
     account.put(OWN, "ApproximateBacklogSize", {"EndpointName": "e"}, [*WHOLE, *LATER], 0)
     changed = account.now - timedelta(minutes=5)
     account.sagemaker.endpoints["e"]["LastModifiedTime"] = changed
-    event: dict[str, Any] = {"action": "scale-to-zero", "match_all": True, "dry_run": False}
-    report = account.run(save_to=str(tmp_path), **event)
+    event = _to_zero(tmp_path)
+    report = account.run(**event)
     reason = f"it was changed at {changed:%Y-%m-%d %H:%M} UTC"
     assert (report.skipped, report.changed) == ([{"name": "e", "reason": reason}], [])
-    report = account.run(at=25, save_to=str(tmp_path), **event)
+    report = account.run(at=25, **event)
     assert [one["name"] for one in report.changed] == ["e"]

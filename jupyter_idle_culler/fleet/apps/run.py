@@ -14,8 +14,8 @@ from ..listing import matching
 from ..notify import publish
 from ..order import turned
 from ..report import Report
-from ..running_apps import IN_SERVICE, NOT_SELECTED, UNKNOWN_USER, App, RunningApps, delete_app
-from ..selection import exempt
+from ..running_apps import IN_SERVICE, UNKNOWN_USER, App, RunningApps, delete_app
+from ..selection import NOT_SELECTED, exempt
 from ..signals import IDLE
 from ..spaces import Space, spaces
 from . import message
@@ -123,28 +123,29 @@ class _Run:
             return
         if self._settings.max_age is None:
             return
-        kept = self._kept(app, seen)
-        if kept:
-            self.report.skip(app.path, kept)
-            return
         try:
-            if not self._settings.dry_run:
-                latest = self._running.as_now(app)
-                if latest is None:
-                    self.report.skip(app.path, NOT_SELECTED)
-                    return
-                passed = timedelta(seconds=time.monotonic() - self._began)
-                seen = watched_app(latest, owner, shutdown, self._settings, self._now + passed)
-                kept = self._kept(latest, seen)
-                if kept:
-                    self.report.skip(app.path, kept)
-                    return
-                delete_app(self._clients, app)
+            kept = self._kept(app, seen)
+            if not kept and not self._settings.dry_run:
+                kept = self._kept_by_now(app, seen)
+                if not kept:
+                    delete_app(self._clients, app)
         except Exception as error:  # boto3's: the others are not to suffer
             self.report.fail(app.path, error)
             return
+        if kept:
+            self.report.skip(app.path, kept)
+            return
         reason = f"it runs for {seen.age_hours:.1f} hours; {seen.signal.reason}"
         self.report.change(app.path, action=DELETE, reason=reason, instance_type=app.instance_type)
+
+    def _kept_by_now(self, app: App, seen: Watched) -> str:
+        """Look again; return why an app is left running after all."""
+        latest = self._running.as_now(app)
+        if latest is None:
+            return NOT_SELECTED
+        now = self._now + timedelta(seconds=time.monotonic() - self._began)
+        again = watched_app(latest, seen.owner, seen.idle_shutdown, self._settings, now)
+        return self._kept(latest, again)
 
     def _kept(self, app: App, seen: Watched) -> str:
         """Return why an app is left running; empty: it goes."""
